@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -46,7 +46,7 @@ pub(crate) struct BodyLimits {
 #[derive(Debug)]
 pub(crate) struct BodyWatch {
     fate: AtomicU8,
-    touched: AtomicBool,
+    finished: OnceLock<Instant>,
     held: AtomicBool,
     waker: AtomicWaker,
 }
@@ -72,6 +72,11 @@ impl BodyWatch {
             3 => Some(BodyFailure::Broken),
             _ => None,
         }
+    }
+
+    /// When its last byte was handed over; none while it still comes.
+    pub(crate) fn finished(&self) -> Option<Instant> {
+        self.finished.get().copied()
     }
 
     /// Lets a body go that was held back until the server asked for it.
@@ -101,7 +106,7 @@ impl RequestBody {
         }
         let watch = Arc::new(BodyWatch {
             fate: AtomicU8::new(0),
-            touched: AtomicBool::new(false),
+            finished: OnceLock::new(),
             held: AtomicBool::new(hold),
             waker: AtomicWaker::new(),
         });
@@ -118,13 +123,15 @@ impl Streamed {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyFailure>>> {
         ready!(self.poll_release(cx));
-        self.watch.touched.store(true, Ordering::Relaxed);
         match Pin::new(&mut self.incoming).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => Poll::Ready(Some(self.count(frame))),
             Poll::Ready(Some(Err(_))) => {
                 Poll::Ready(Some(Err(self.watch.fail(BodyFailure::Broken))))
             }
-            Poll::Ready(None) => Poll::Ready(None),
+            Poll::Ready(None) => {
+                self.finish();
+                Poll::Ready(None)
+            }
             Poll::Pending => self.poll_idle(cx).map(|failure| Some(Err(failure))),
         }
     }
@@ -148,8 +155,17 @@ impl Streamed {
         self.counted += frame.data_ref().map_or(0, |data| data.len() as u64);
         match self.limits.size {
             Some(most) if self.counted > most => Err(self.watch.fail(BodyFailure::TooLarge)),
-            _ => Ok(frame),
+            _ => {
+                if self.incoming.is_end_stream() {
+                    self.finish();
+                }
+                Ok(frame)
+            }
         }
+    }
+
+    fn finish(&self) {
+        let _ = self.watch.finished.set(Instant::now());
     }
 
     fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<BodyFailure> {

@@ -37,7 +37,8 @@ impl Scheme {
         }
     }
 
-    fn default_port(self) -> u16 {
+    /// The port that the scheme implies.
+    pub fn default_port(self) -> u16 {
         match self {
             Self::Http | Self::H2c => 80,
             Self::Https => 443,

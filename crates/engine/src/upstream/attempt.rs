@@ -2,6 +2,7 @@
 //! and once more where that cannot do anything twice.
 
 use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Poll;
@@ -9,6 +10,7 @@ use std::task::Poll;
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
+use tokio::time::Instant;
 use vane_core::rules::action::{ForwardTimeouts, ForwardVersion};
 use vane_core::value::url::Scheme;
 
@@ -168,13 +170,33 @@ impl Exchange<'_> {
         &self,
         sent: impl Future<Output = Result<Response<Incoming>, TrySendError<Request<RequestBody>>>>,
     ) -> Result<Response<Incoming>, (Failure, Option<Box<Request<RequestBody>>>)> {
-        let Ok(outcome) = tokio::time::timeout(self.timeouts.response, sent).await else {
-            return Err((Failure::new(FailureKind::ResponseTimeout), None));
+        let mut sent = pin!(sent);
+        let mut deadline = Instant::now() + self.timeouts.response;
+        let outcome = loop {
+            match tokio::time::timeout_at(deadline, sent.as_mut()).await {
+                Ok(outcome) => break outcome,
+                Err(_) => match self.later(deadline) {
+                    Some(later) => deadline = later,
+                    None => return Err((Failure::new(FailureKind::ResponseTimeout), None)),
+                },
+            }
         };
         outcome.map_err(|mut error| {
             let unsent = error.take_message().map(Box::new);
             (self.explain(error.into_error()), unsent)
         })
+    }
+
+    /// The time for an answer counts from the last byte of the request: the new deadline where
+    /// that came, or is still to come, after the time was first set.
+    fn later(&self, deadline: Instant) -> Option<Instant> {
+        let sent = self.body.as_ref().map(|body| body.finished());
+        let counted_from = match sent {
+            None => return None,
+            Some(None) => deadline,
+            Some(Some(finished)) => finished,
+        };
+        Some(counted_from + self.timeouts.response).filter(|later| *later > deadline)
     }
 
     fn explain(&self, error: hyper::Error) -> Failure {
