@@ -1,0 +1,264 @@
+//! Stands between a client's HTTP/1 stream and hyper: lets through only what no two parsers
+//! read differently, keeps the times that the floor bounds, and writes interim answers.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, Bytes};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+
+use crate::floor::Limit;
+use crate::flow::Interim;
+use crate::registry::Registry;
+use crate::shared::Shared;
+use crate::wire::scanner::{HeadLimits, Phase, RequestScanner};
+
+/// A byte that is legal nowhere in a head: hyper answers 400 when it meets it.
+const POISON: u8 = 0;
+
+/// A client's stream.
+#[derive(Debug)]
+pub(crate) struct Guard {
+    stream: TcpStream,
+    ahead: Bytes,
+    scanner: RequestScanner,
+    poisoned: bool,
+    interim: Arc<Interim>,
+    pending: Vec<u8>,
+    flushed: bool,
+    shared: Arc<Shared>,
+    registry: Arc<Registry>,
+    remote: std::net::IpAddr,
+    times: Arc<Times>,
+}
+
+/// When a client's stream last changed its state; written by the guard, read by the
+/// connection's one timer.
+#[derive(Debug)]
+pub(crate) struct Times {
+    start: Instant,
+    state: AtomicU64,
+    blocked: AtomicU64,
+}
+
+/// What a client's stream is waiting for, and since when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Awaiting {
+    /// The next request.
+    Request(Instant),
+    /// The rest of a head.
+    Head(Instant),
+    /// Nothing that the floor bounds here: a body is timed by whoever reads it.
+    Nothing,
+}
+
+impl Times {
+    const HEAD: u64 = 1;
+    const OTHER: u64 = 2;
+
+    fn new() -> Self {
+        Self { start: Instant::now(), state: AtomicU64::new(0), blocked: AtomicU64::new(0) }
+    }
+
+    /// What is awaited from the client.
+    pub(crate) fn awaiting(&self) -> Awaiting {
+        let state = self.state.load(Ordering::Relaxed);
+        let since = self.start + std::time::Duration::from_millis(state >> 2);
+        match state & 3 {
+            0 => Awaiting::Request(since),
+            Self::HEAD => Awaiting::Head(since),
+            _ => Awaiting::Nothing,
+        }
+    }
+
+    /// Since when the client has taken no byte that waits for it.
+    pub(crate) fn blocked(&self) -> Option<Instant> {
+        match self.blocked.load(Ordering::Relaxed) {
+            0 => None,
+            millis => Some(self.start + std::time::Duration::from_millis(millis - 1)),
+        }
+    }
+
+    /// Notes that an answer is out and the next request may come.
+    pub(crate) fn idle_again(&self) {
+        if self.state.load(Ordering::Relaxed) & 3 == Self::OTHER {
+            self.state.store(self.now() << 2, Ordering::Relaxed);
+        }
+    }
+
+    fn enter(&self, phase: Phase) {
+        let next = match phase {
+            Phase::Head => Self::HEAD,
+            Phase::Idle | Phase::Body => Self::OTHER,
+        };
+        if self.state.load(Ordering::Relaxed) & 3 != next {
+            self.state.store(self.now() << 2 | next, Ordering::Relaxed);
+        }
+    }
+
+    fn note_blocked(&self, blocked: bool) {
+        match (blocked, self.blocked.load(Ordering::Relaxed)) {
+            (true, 0) => self.blocked.store(self.now() + 1, Ordering::Relaxed),
+            (false, since) if since != 0 => self.blocked.store(0, Ordering::Relaxed),
+            _ => {}
+        }
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX >> 2)
+    }
+}
+
+impl Guard {
+    /// Guards `stream`, of which `ahead` has already been read.
+    pub(crate) fn new(
+        stream: TcpStream,
+        ahead: Bytes,
+        interim: Arc<Interim>,
+        registry: Arc<Registry>,
+        shared: Arc<Shared>,
+    ) -> io::Result<Self> {
+        let floor = &shared.settings.floor;
+        let limits = HeadLimits {
+            max_fields: floor.header_count,
+            max_bytes: floor.header_bytes,
+            max_target: floor.header_bytes / 2,
+        };
+        Ok(Self {
+            remote: stream.peer_addr()?.ip(),
+            stream,
+            ahead,
+            scanner: RequestScanner::new(limits),
+            poisoned: false,
+            interim,
+            pending: Vec::new(),
+            flushed: true,
+            shared,
+            registry,
+            times: Arc::new(Times::new()),
+        })
+    }
+
+    /// The times that the connection's timer watches.
+    pub(crate) fn times(&self) -> Arc<Times> {
+        Arc::clone(&self.times)
+    }
+
+    /// The stream, and what was read ahead of whoever read last.
+    pub(crate) fn into_parts(self) -> (TcpStream, Bytes) {
+        (self.stream, self.ahead)
+    }
+
+    fn inspect(&mut self, buf: &mut ReadBuf<'_>, before: usize) {
+        let fresh = &mut buf.filled_mut()[before..];
+        let Err(violation) = self.scanner.feed(fresh) else {
+            if !fresh.is_empty() {
+                self.times.enter(self.scanner.phase());
+            }
+            return;
+        };
+        // What hyper cannot parse it refuses with 400 after all earlier answers are out.
+        fresh[violation.at] = POISON;
+        buf.set_filled(before + violation.at + 1);
+        self.poisoned = true;
+        self.times.enter(Phase::Body);
+        self.shared.floor.refuse(Limit::Head, self.remote, &violation.kind.to_string());
+    }
+
+    /// Writes queued interim answers, if hyper has written all that comes before them.
+    fn poll_interim(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.pending.is_empty() {
+            match self.interim.take() {
+                Some(bytes) => self.pending = bytes,
+                None => return Poll::Ready(Ok(())),
+            }
+        }
+        while !self.pending.is_empty() {
+            let count = ready!(Pin::new(&mut self.stream).poll_write(cx, &self.pending))?;
+            self.pending.drain(..count);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn note_write(&mut self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        self.times.note_blocked(written.is_pending());
+        if let Poll::Ready(Ok(count)) = &written {
+            self.registry.sent.fetch_add(*count as u64, Ordering::Relaxed);
+            self.flushed = false;
+        }
+        written
+    }
+}
+
+impl AsyncRead for Guard {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.poisoned {
+            return Poll::Ready(Ok(()));
+        }
+        let before = buf.filled().len();
+        if this.ahead.has_remaining() {
+            let count = this.ahead.len().min(buf.remaining());
+            buf.put_slice(&this.ahead.split_to(count));
+        } else {
+            ready!(Pin::new(&mut this.stream).poll_read(cx, buf))?;
+        }
+        let count = buf.filled().len() - before;
+        this.registry.received.fetch_add(count as u64, Ordering::Relaxed);
+        this.inspect(buf, before);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Guard {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        if this.flushed {
+            ready!(this.poll_interim(cx))?;
+        }
+        let written = Pin::new(&mut this.stream).poll_write(cx, buf);
+        this.note_write(written)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        if this.flushed {
+            ready!(this.poll_interim(cx))?;
+        }
+        let written = Pin::new(&mut this.stream).poll_write_vectored(cx, bufs);
+        this.note_write(written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    /// hyper flushes when it has nothing left to write, which is when an interim answer may go.
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        this.flushed = true;
+        ready!(this.poll_interim(cx))?;
+        Pin::new(&mut this.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,111 @@
+//! What the requests of one connection have in common.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use http::Response;
+use vane_core::graph::NodeId;
+use vane_core::graph::facts::ConnectionFacts;
+
+use crate::floor::PerSecond;
+use crate::program::Program;
+use crate::registry::Place;
+use crate::shared::{DrainWatch, Shared};
+use crate::upstream::connect::Stream;
+use crate::worker::Worker;
+
+/// One connection that carries requests.
+#[derive(Debug)]
+pub(crate) struct Flow {
+    /// The generation it captured when it was accepted.
+    pub(crate) program: Arc<Program>,
+    /// Where each of its requests starts its walk.
+    pub(crate) entry: NodeId,
+    /// What is known of the connection.
+    pub(crate) facts: ConnectionFacts,
+    /// Its place among the open connections.
+    pub(crate) place: Place,
+    /// The thread it lives on.
+    pub(crate) worker: Arc<Worker>,
+    /// What outlives every generation.
+    pub(crate) shared: Arc<Shared>,
+    /// Whether it has to end.
+    pub(crate) drain: DrainWatch,
+    /// Interim answers on their way to the client.
+    pub(crate) interim: Arc<Interim>,
+    /// The other end of a tunnel that a request has asked for; taken when the answer is out.
+    pub(crate) switched: Mutex<Option<Switched>>,
+    /// How fast its requests come.
+    pub(crate) rate: Mutex<PerSecond>,
+}
+
+impl Flow {
+    /// Whether the client should come back on a new connection: a newer generation is
+    /// installed, its listener is going, or the daemon is.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.program.retired.is_cancelled() || self.drain.borrow().is_some()
+    }
+
+    /// The peer.
+    pub(crate) fn remote(&self) -> SocketAddr {
+        self.facts.remote
+    }
+
+    /// Leaves the other end of a tunnel for when the answer is out.
+    pub(crate) fn switch(&self, switched: Switched) {
+        *self.switched.lock().unwrap_or_else(PoisonError::into_inner) = Some(switched);
+    }
+
+    /// The other end of a tunnel that a request has asked for.
+    pub(crate) fn take_switched(&self) -> Option<Switched> {
+        self.switched.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// The other end of a tunnel that a request has asked for.
+#[derive(Debug)]
+pub(crate) struct Switched {
+    /// The stream to the server.
+    pub(crate) stream: Stream,
+    /// What the server has already said in the new protocol.
+    pub(crate) read: Bytes,
+    /// How long neither side may say anything.
+    pub(crate) idle: std::time::Duration,
+}
+
+/// Interim (1xx) answers on their way to an HTTP/1.1 client. hyper has no way to send them, so
+/// they are written between its own writes, see [`crate::connection::guard`].
+#[derive(Debug, Default)]
+pub(crate) struct Interim {
+    waiting: AtomicBool,
+    bytes: Mutex<Vec<u8>>,
+}
+
+impl Interim {
+    /// Queues the head of an interim answer.
+    pub(crate) fn push(&self, head: &Response<()>) {
+        let mut bytes = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
+        let status = head.status();
+        let reason = status.canonical_reason().unwrap_or_default();
+        bytes.extend_from_slice(format!("HTTP/1.1 {} {reason}\r\n", status.as_u16()).as_bytes());
+        for (name, value) in head.headers() {
+            bytes.extend_from_slice(name.as_str().as_bytes());
+            bytes.extend_from_slice(b": ");
+            bytes.extend_from_slice(value.as_bytes());
+            bytes.extend_from_slice(b"\r\n");
+        }
+        bytes.extend_from_slice(b"\r\n");
+        self.waiting.store(true, Ordering::Release);
+    }
+
+    /// What is queued; costs one load where nothing is.
+    pub(crate) fn take(&self) -> Option<Vec<u8>> {
+        if !self.waiting.load(Ordering::Acquire) {
+            return None;
+        }
+        self.waiting.store(false, Ordering::Release);
+        Some(std::mem::take(&mut *self.bytes.lock().unwrap_or_else(PoisonError::into_inner)))
+    }
+}
