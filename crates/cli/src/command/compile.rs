@@ -9,5 +9,7 @@ use crate::connect::Context;
 use crate::error::CommandError;
 
 pub(super) fn run(context: &Context, dir: &Path) -> Result<(), CommandError> {
-    verdict::show(context, &Request::CompileDryRun(verdict::dir_params(Some(dir))?))
+    let request = Request::CompileDryRun(verdict::dir_params(Some(dir))?);
+    let note = format!("compiled by the daemon at {}", context.socket.display());
+    verdict::show(context, &request, Some(&note))
 }

@@ -9,5 +9,5 @@ use crate::connect::Context;
 use crate::error::CommandError;
 
 pub(super) fn run(context: &Context, dir: Option<&Path>) -> Result<(), CommandError> {
-    verdict::show(context, &Request::Plan(verdict::dir_params(dir)?))
+    verdict::show(context, &Request::Plan(verdict::dir_params(dir)?), None)
 }

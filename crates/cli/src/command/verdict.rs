@@ -32,17 +32,22 @@ pub(super) fn dir_params(dir: Option<&Path>) -> Result<DirParams, CommandError> 
     }
 }
 
-/// Asks, shows the result on stdout and what the compiler said on stderr.
+/// Asks, shows the result on stdout and what the compiler said on stderr, after the note.
 ///
 /// # Errors
 /// [`CommandError::No`] if the directory does not compile, and whatever keeps from asking.
-pub(super) fn show(context: &Context, request: &Request) -> Result<(), CommandError> {
+pub(super) fn show(
+    context: &Context,
+    request: &Request,
+    note: Option<&str>,
+) -> Result<(), CommandError> {
     let result = context.ask(request)?;
     if context.output.json {
         context.print(&json::line(&result))?;
     }
     let verdict: Verdict = result_view(request.method(), result)?;
     if !context.output.json {
+        context.output.note(note);
         context.output.remark(&printable(&verdict.rendered));
         context.print(&printable(&verdict.text.unwrap_or_default()))?;
     }

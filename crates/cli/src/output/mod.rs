@@ -51,4 +51,11 @@ impl Output {
         // Where stderr is closed nobody is left to tell.
         let _ = io::stderr().lock().write_all(lines.as_bytes());
     }
+
+    /// Says on stderr what is good to know about a result.
+    pub(crate) fn note(&self, note: Option<&str>) {
+        if let Some(note) = note {
+            self.remark(&format!("{} {}\n", self.remarks.bold("note:"), words::printable(note)));
+        }
+    }
 }

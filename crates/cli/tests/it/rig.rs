@@ -14,7 +14,8 @@ use vane_mgmt::socket::{MODE, ManagementSocket};
 
 /// A management server that answers by a function, on a thread of its own.
 pub(crate) struct Daemon {
-    directory: TempDir,
+    _directory: TempDir,
+    socket: String,
     cancel: CancellationToken,
     thread: Option<JoinHandle<()>>,
 }
@@ -39,16 +40,17 @@ impl Daemon {
     pub(crate) fn answering(answer: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory can be made");
         let path = directory.path().join("m.sock");
+        let path = path.to_str().expect("a temporary directory has a UTF-8 name").to_owned();
         let cancel = CancellationToken::new();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.expect("a runtime can be built");
-        let socket = runtime.block_on(ManagementSocket::bind(path, MODE));
+        let socket = runtime.block_on(ManagementSocket::bind(&path, MODE));
         let socket = socket.expect("a fresh path can be bound");
         let serving = serve(socket, Arc::new(Canned(answer)), cancel.clone());
         let thread = std::thread::spawn(move || {
             runtime.block_on(serving).expect("the server ends well");
         });
-        Self { directory, cancel, thread: Some(thread) }
+        Self { _directory: directory, socket: path, cancel, thread: Some(thread) }
     }
 
     /// A daemon that answers every request with this result.
@@ -58,13 +60,16 @@ impl Daemon {
 
     /// Runs the binary against this daemon.
     pub(crate) fn vane(&self, args: &[&str]) -> Run {
-        let socket = self.directory.path().join("m.sock");
-        run(vane(args).env("VANE_MGMT_UNIX", socket))
+        run(&mut self.command(args))
+    }
+
+    pub(crate) fn socket(&self) -> &str {
+        &self.socket
     }
 
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = vane(args);
-        command.env("VANE_MGMT_UNIX", self.directory.path().join("m.sock"));
+        command.env("VANE_MGMT_UNIX", &self.socket);
         command
     }
 }
