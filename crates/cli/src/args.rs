@@ -1,0 +1,102 @@
+//! What a person may type.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+use clap_complete::Shell;
+
+/// Work with the edge proxy daemon vaned.
+#[derive(Debug, Parser)]
+#[command(name = "vane", version, after_long_help = AFTER_HELP, max_term_width = 100)]
+pub(crate) struct Args {
+    /// The daemon's management socket
+    ///
+    /// Without it: VANE_MGMT_UNIX, else vaned.sock in XDG_RUNTIME_DIR, else /var/run/vaned.sock.
+    #[arg(long, global = true, value_name = "PATH")]
+    pub(crate) socket: Option<PathBuf>,
+
+    /// Print the result as the daemon gave it, one line of JSON
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// One command each.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Ask whether the daemon is there
+    Ping,
+    /// Show how the daemon is: generation, connections, requests, the latest reload
+    Stats,
+    /// Have the configuration directory read again, and wait for the outcome
+    Reload,
+    /// Have the daemon finish what is in flight and end
+    Shutdown {
+        /// Seconds that in-flight work gets; the daemon's own setting if absent
+        #[arg(long, value_name = "SECONDS")]
+        budget_secs: Option<u64>,
+    },
+    /// Show what a configuration directory compiles to, and install nothing
+    Compile {
+        /// The directory
+        #[arg(value_name = "DIR")]
+        dir: PathBuf,
+    },
+    /// Show what a reload would change, and change nothing
+    Plan {
+        /// The directory; the daemon's own if absent
+        #[arg(value_name = "DIR")]
+        dir: Option<PathBuf>,
+    },
+    /// Show a part of what serves now
+    #[command(subcommand)]
+    Get(Get),
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Print the manual page of vane or of one of its commands, in roff
+    Man {
+        /// The command, such as `get listeners`
+        #[arg(value_name = "COMMAND")]
+        of: Vec<String>,
+    },
+}
+
+/// What `get` can show.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Get {
+    /// The compiled configuration that serves
+    Config,
+    /// The listeners: addresses, states, connections
+    Listeners,
+    /// The open connections from clients
+    Connections,
+}
+
+const AFTER_HELP: &str = "\
+Exit status:
+  0  done
+  1  the answer is no: the configuration is invalid, the reload was refused
+  2  the command line is wrong
+  3  no daemon answers
+
+Environment:
+  VANE_MGMT_UNIX   the management socket, where --socket is not given
+  XDG_RUNTIME_DIR  the directory of the management socket, where neither is given
+  NO_COLOR         any value: no colour on a terminal";
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Args::command().debug_assert();
+    }
+}

@@ -1,0 +1,6 @@
+//! The built `vane` against a management server with canned answers.
+
+mod asking;
+mod failing;
+mod offline;
+mod rig;

@@ -1,0 +1,233 @@
+//! The exact texts on the wire. A change here is a change for every client there is.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use vane_mgmt::frame::{Id, reply_line, request_line};
+use vane_mgmt::reply::{Fault, METHOD_NOT_FOUND, done, no};
+use vane_mgmt::request::{DirParams, Request, ShutdownParams};
+use vane_mgmt::views::{
+    ByteCounts, CompileView, ConfigView, ConnectionCounts, ConnectionProtocol, ConnectionView,
+    ConnectionsView, DaemonState, DrainView, GenerationView, ListenerSource, ListenerState,
+    ListenerView, ListenersView, PingView, PlanView, ReloadOutcome, ReloadTrigger, ReloadView,
+    RequestCounts, StatsView, Transport,
+};
+
+#[test]
+fn requests_have_this_form() {
+    let asked = |request: Request| text(request_line(1, request.method(), request.params()));
+    assert_eq!("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\"}\n", asked(Request::Ping));
+    assert_eq!(
+        "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"shutdown\",\"params\":{\"budget_secs\":5}}\n",
+        asked(Request::Shutdown(ShutdownParams { budget_secs: Some(5) }))
+    );
+    assert_eq!(
+        "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"plan\",\"params\":{\"dir\":\"/etc/vaned\"}}\n",
+        asked(Request::Plan(DirParams { dir: Some("/etc/vaned".to_owned()) }))
+    );
+}
+
+#[test]
+fn answers_have_this_form() {
+    let id = || Id::Number(1.into());
+    assert_eq!(
+        "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\"draining\":true}}\n",
+        text(reply_line(id(), done(&DrainView { draining: true })))
+    );
+    assert_eq!(
+        "{\"jsonrpc\":\"2.0\",\"id\":1,\"error\":{\"code\":1,\"message\":\"m\",\"data\":[2]}}\n",
+        text(reply_line(id(), no("m", &[2])))
+    );
+    assert_eq!(
+        "{\"jsonrpc\":\"2.0\",\"id\":null,\"error\":{\"code\":-32601,\"message\":\"m\"}}\n",
+        text(reply_line(Id::Null, Err(Fault::new(METHOD_NOT_FOUND, "m"))))
+    );
+}
+
+#[test]
+fn a_line_feed_in_a_text_does_not_end_the_line() {
+    let line = text(reply_line(Id::Text("a\nb".to_owned()), done(&"c\nd")));
+    assert_eq!(Some(line.len() - 1), line.find('\n'));
+}
+
+#[test]
+fn ping_and_stats_have_this_form() {
+    let ping = PingView { version: "0.1.0".to_owned(), pid: 123, uptime_ms: 5 };
+    golden(&ping, r#"{"version":"0.1.0","pid":123,"uptime_ms":5}"#);
+    let expected = concat!(
+        r#"{"version":"0.1.0","pid":123,"uptime_ms":5,"config_dir":"/etc/vaned","#,
+        r#""state":"running","generation":2,"graph_hash":"ab12","last_reload":null,"#,
+        r#""generations":[{"generation":1,"connections":3}],"#,
+        r#""connections":{"open":3,"total":9,"refused_by_limit":{"per_address":1}},"#,
+        r#""requests":{"active":1,"total":20},"bytes":{"received":100,"sent":200},"#,
+        r#""upstream_retries":4,"rules":7,"warnings":0}"#
+    );
+    golden(&stats(), expected);
+}
+
+fn stats() -> StatsView {
+    StatsView {
+        version: "0.1.0".to_owned(),
+        pid: 123,
+        uptime_ms: 5,
+        config_dir: "/etc/vaned".to_owned(),
+        state: DaemonState::Running,
+        generation: 2,
+        graph_hash: "ab12".to_owned(),
+        last_reload: None,
+        generations: vec![GenerationView { generation: 1, connections: 3 }],
+        connections: ConnectionCounts {
+            open: 3,
+            total: 9,
+            refused_by_limit: BTreeMap::from([("per_address".to_owned(), 1)]),
+        },
+        requests: RequestCounts { active: 1, total: 20 },
+        bytes: ByteCounts { received: 100, sent: 200 },
+        upstream_retries: 4,
+        rules: 7,
+        warnings: 0,
+    }
+}
+
+#[test]
+fn a_reload_has_this_form() {
+    let view = ReloadView {
+        outcome: ReloadOutcome::Installed,
+        generation: 2,
+        graph_hash: "ab12".to_owned(),
+        trigger: ReloadTrigger::Sighup,
+        at_unix_ms: 1_700_000_000_000,
+        duration_ms: 12,
+        plan: Some(json!({ "listeners": [] })),
+        diagnostics: json!([]),
+    };
+    let expected = concat!(
+        r#"{"outcome":"installed","generation":2,"graph_hash":"ab12","trigger":"sighup","#,
+        r#""at_unix_ms":1700000000000,"duration_ms":12,"plan":{"listeners":[]},"diagnostics":[]}"#
+    );
+    golden(&view, expected);
+}
+
+#[test]
+fn what_the_compiler_answers_has_this_form() {
+    let compile = CompileView {
+        ok: false,
+        graph_hash: None,
+        text: None,
+        graph: None,
+        diagnostics: json!([{ "code": "no-action" }]),
+        rendered: "error[no-action]".to_owned(),
+    };
+    let expected = concat!(
+        r#"{"ok":false,"graph_hash":null,"text":null,"graph":null,"#,
+        r#""diagnostics":[{"code":"no-action"}],"rendered":"error[no-action]"}"#
+    );
+    golden(&compile, expected);
+    let plan = PlanView {
+        ok: true,
+        plan: Some(json!({})),
+        text: Some("nothing changes\n".to_owned()),
+        diagnostics: json!([]),
+        rendered: String::new(),
+    };
+    let expected =
+        r#"{"ok":true,"plan":{},"text":"nothing changes\n","diagnostics":[],"rendered":""}"#;
+    golden(&plan, expected);
+    let config = ConfigView {
+        generation: 2,
+        graph_hash: "ab12".to_owned(),
+        text: "n0".to_owned(),
+        graph: json!({ "nodes": [] }),
+    };
+    golden(&config, r#"{"generation":2,"graph_hash":"ab12","text":"n0","graph":{"nodes":[]}}"#);
+}
+
+#[test]
+fn listeners_and_connections_have_this_form() {
+    let listener = ListenerView {
+        transport: Transport::Tcp,
+        address: "127.0.0.1:0".to_owned(),
+        local: Some("127.0.0.1:41234".to_owned()),
+        state: ListenerState::Listening,
+        attempts: 1,
+        error: None,
+        connections: 3,
+        accepted: 9,
+        generation: 2,
+        source: ListenerSource::Bound,
+    };
+    let expected = concat!(
+        r#"{"generation":2,"listeners":[{"transport":"tcp","address":"127.0.0.1:0","#,
+        r#""local":"127.0.0.1:41234","state":"listening","attempts":1,"error":null,"#,
+        r#""connections":3,"accepted":9,"generation":2,"source":"bound"}]}"#
+    );
+    golden(&ListenersView { generation: 2, listeners: vec![listener] }, expected);
+    let connection = ConnectionView {
+        id: 1,
+        listener: "127.0.0.1:8080".to_owned(),
+        remote: "127.0.0.1:55555".to_owned(),
+        protocol: ConnectionProtocol::Http1,
+        generation: 2,
+        age_ms: 10,
+        requests: 4,
+    };
+    let expected = concat!(
+        r#"{"connections":[{"id":1,"listener":"127.0.0.1:8080","remote":"127.0.0.1:55555","#,
+        r#""protocol":"http1","generation":2,"age_ms":10,"requests":4}]}"#
+    );
+    golden(&ConnectionsView { connections: vec![connection] }, expected);
+}
+
+#[test]
+fn words_on_the_wire_are_the_words_for_people() {
+    fn same<T: Serialize + ToString>(words: &[T]) {
+        for word in words {
+            assert_eq!(json!(word), Value::String(word.to_string()));
+        }
+    }
+    same(&[DaemonState::Running, DaemonState::Draining]);
+    same(&[ReloadOutcome::Installed, ReloadOutcome::Unchanged, ReloadOutcome::Refused]);
+    same(&[
+        ReloadTrigger::Boot,
+        ReloadTrigger::Watch,
+        ReloadTrigger::Sighup,
+        ReloadTrigger::Manage,
+    ]);
+    same(&[Transport::Tcp, Transport::Udp]);
+    same(&[
+        ListenerState::Binding,
+        ListenerState::Listening,
+        ListenerState::Failed,
+        ListenerState::Draining,
+    ]);
+    same(&[ListenerSource::Bound, ListenerSource::Inherited]);
+    same(&[
+        ConnectionProtocol::Detecting,
+        ConnectionProtocol::Http1,
+        ConnectionProtocol::Http2,
+        ConnectionProtocol::Tunnel,
+        ConnectionProtocol::Upgrade,
+    ]);
+}
+
+#[test]
+fn a_reader_ignores_what_it_does_not_know() {
+    let newer = json!({ "version": "9", "pid": 1, "uptime_ms": 2, "mood": "good" });
+    let view: PingView = serde_json::from_value(newer).unwrap();
+    assert_eq!("9", view.version);
+}
+
+fn golden<T>(view: &T, expected: &str)
+where
+    T: Serialize + DeserializeOwned + PartialEq + Debug,
+{
+    assert_eq!(expected, serde_json::to_string(view).expect("a view can be written"));
+    assert_eq!(*view, serde_json::from_str(expected).expect("a view can be read"));
+}
+
+fn text(line: Vec<u8>) -> String {
+    String::from_utf8(line).expect("a line is UTF-8")
+}
