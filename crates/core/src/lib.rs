@@ -5,6 +5,12 @@
 //!
 //! Modules stand in flow order and use only what stands below them.
 
+pub mod load;
+
+pub mod config;
+
+pub mod shape;
+
 pub mod json;
 
 pub mod value;
