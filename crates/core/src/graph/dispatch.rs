@@ -39,9 +39,14 @@ impl HostDispatch {
         self.below(host).unwrap_or(self.otherwise)
     }
 
+    pub(crate) fn edges(&self) -> impl Iterator<Item = NodeId> {
+        let named = [&self.exact, &self.one_label, &self.suffixes].into_iter();
+        named.flat_map(HashMap::values).copied().chain([self.otherwise])
+    }
+
     fn below(&self, host: &str) -> Option<NodeId> {
-        let mut parent = parent_domain(host)?;
-        if let Some(&node) = self.one_label.get(parent) {
+        let (label, mut parent) = host.split_once('.')?;
+        if let Some(&node) = self.one_label.get(parent).filter(|_| !label.is_empty()) {
             return Some(node);
         }
         if self.suffixes.is_empty() {
@@ -74,12 +79,19 @@ pub struct PathDispatch {
 }
 
 impl PathDispatch {
-    /// Where a flow with this path goes on: the most exact bucket that covers it.
+    /// Where a flow with this path goes on: the most exact bucket that covers it. No prefix
+    /// covers the `*` of an `OPTIONS` request.
     pub fn choose(&self, path: &str) -> NodeId {
         if let Some(&node) = self.exact.get(path) {
             return node;
         }
-        self.prefixes.longest(path).unwrap_or(self.otherwise)
+        let below = path.starts_with('/').then(|| self.prefixes.longest(path)).flatten();
+        below.unwrap_or(self.otherwise)
+    }
+
+    pub(crate) fn edges(&self) -> impl Iterator<Item = NodeId> {
+        let below = self.prefixes.branches.iter().filter_map(|branch| branch.node);
+        self.exact.values().copied().chain(below).chain([self.otherwise])
     }
 }
 
