@@ -39,6 +39,15 @@ impl HostDispatch {
         self.below(host).unwrap_or(self.otherwise)
     }
 
+    /// Every name as it would be written, and where it leads: exact ones, `*.` ones, suffixes;
+    /// each kind sorted.
+    pub fn entries(&self) -> Vec<(String, NodeId)> {
+        let exact = sorted(&self.exact).map(|(name, node)| (name.to_owned(), node));
+        let one_label = sorted(&self.one_label).map(|(name, node)| (format!("*.{name}"), node));
+        let suffixes = sorted(&self.suffixes).map(|(name, node)| (format!(".{name}"), node));
+        exact.chain(one_label).chain(suffixes).collect()
+    }
+
     pub(crate) fn edges(&self) -> impl Iterator<Item = NodeId> {
         let named = [&self.exact, &self.one_label, &self.suffixes].into_iter();
         named.flat_map(HashMap::values).copied().chain([self.otherwise])
@@ -89,10 +98,23 @@ impl PathDispatch {
         below.unwrap_or(self.otherwise)
     }
 
+    /// Every path and where it leads: exact ones, then prefixes; each kind sorted.
+    pub fn entries(&self) -> Vec<(String, NodeId)> {
+        let exact = sorted(&self.exact).map(|(path, node)| (path.to_owned(), node));
+        let prefixes = self.prefixes.entries().into_iter();
+        exact.chain(prefixes.map(|(path, node)| (format!("{path} or below"), node))).collect()
+    }
+
     pub(crate) fn edges(&self) -> impl Iterator<Item = NodeId> {
         let below = self.prefixes.branches.iter().filter_map(|branch| branch.node);
         self.exact.values().copied().chain(below).chain([self.otherwise])
     }
+}
+
+fn sorted(names: &HashMap<Box<str>, NodeId>) -> impl Iterator<Item = (&str, NodeId)> {
+    let mut sorted: Vec<_> = names.iter().map(|(name, &node)| (&**name, node)).collect();
+    sorted.sort_unstable();
+    sorted.into_iter()
 }
 
 /// Path prefixes by segment.

@@ -3,6 +3,7 @@
 //! A [`FlowGraph`] is a vector of nodes. Edges are [`NodeId`]s and only ever lead to nodes that
 //! were added earlier, so a walk ends. Executor and `explain` use the same [`walk`].
 
+pub mod dump;
 pub mod walk;
 pub mod evaluate;
 pub mod render;
