@@ -15,6 +15,12 @@ pub mod graph;
 
 pub mod rules;
 
+pub mod load;
+
+pub mod config;
+
+pub mod shape;
+
 pub mod json;
 
 pub mod value;
