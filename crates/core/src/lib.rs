@@ -3,7 +3,13 @@
 //! This crate is pure. It reads no file, opens no socket, asks no clock and no environment; the
 //! daemon hands it bytes and a map of variables and gets values and diagnostics back.
 //!
+//! ```text
+//! load::Files --load--> config --compile--> rules --compile--> graph --plan, explain--> answers
+//! ```
+//!
 //! Modules stand in flow order and use only what stands below them.
+
+pub mod compile;
 
 pub mod graph;
 

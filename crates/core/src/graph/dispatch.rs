@@ -39,9 +39,23 @@ impl HostDispatch {
         self.below(host).unwrap_or(self.otherwise)
     }
 
+    /// Every name as it would be written, and where it leads: exact ones, `*.` ones, suffixes;
+    /// each kind sorted.
+    pub fn entries(&self) -> Vec<(String, NodeId)> {
+        let exact = sorted(&self.exact).map(|(name, node)| (name.to_owned(), node));
+        let one_label = sorted(&self.one_label).map(|(name, node)| (format!("*.{name}"), node));
+        let suffixes = sorted(&self.suffixes).map(|(name, node)| (format!(".{name}"), node));
+        exact.chain(one_label).chain(suffixes).collect()
+    }
+
+    pub(crate) fn edges(&self) -> impl Iterator<Item = NodeId> {
+        let named = [&self.exact, &self.one_label, &self.suffixes].into_iter();
+        named.flat_map(HashMap::values).copied().chain([self.otherwise])
+    }
+
     fn below(&self, host: &str) -> Option<NodeId> {
-        let mut parent = parent_domain(host)?;
-        if let Some(&node) = self.one_label.get(parent) {
+        let (label, mut parent) = host.split_once('.')?;
+        if let Some(&node) = self.one_label.get(parent).filter(|_| !label.is_empty()) {
             return Some(node);
         }
         if self.suffixes.is_empty() {
@@ -74,13 +88,33 @@ pub struct PathDispatch {
 }
 
 impl PathDispatch {
-    /// Where a flow with this path goes on: the most exact bucket that covers it.
+    /// Where a flow with this path goes on: the most exact bucket that covers it. No prefix
+    /// covers the `*` of an `OPTIONS` request.
     pub fn choose(&self, path: &str) -> NodeId {
         if let Some(&node) = self.exact.get(path) {
             return node;
         }
-        self.prefixes.longest(path).unwrap_or(self.otherwise)
+        let below = path.starts_with('/').then(|| self.prefixes.longest(path)).flatten();
+        below.unwrap_or(self.otherwise)
     }
+
+    /// Every path and where it leads: exact ones, then prefixes; each kind sorted.
+    pub fn entries(&self) -> Vec<(String, NodeId)> {
+        let exact = sorted(&self.exact).map(|(path, node)| (path.to_owned(), node));
+        let prefixes = self.prefixes.entries().into_iter();
+        exact.chain(prefixes.map(|(path, node)| (format!("{path} or below"), node))).collect()
+    }
+
+    pub(crate) fn edges(&self) -> impl Iterator<Item = NodeId> {
+        let below = self.prefixes.branches.iter().filter_map(|branch| branch.node);
+        self.exact.values().copied().chain(below).chain([self.otherwise])
+    }
+}
+
+fn sorted(names: &HashMap<Box<str>, NodeId>) -> impl Iterator<Item = (&str, NodeId)> {
+    let mut sorted: Vec<_> = names.iter().map(|(name, &node)| (&**name, node)).collect();
+    sorted.sort_unstable();
+    sorted.into_iter()
 }
 
 /// Path prefixes by segment.
