@@ -2,16 +2,44 @@
 //!
 //! Modules stand in flow order and use only what stands below them.
 
+pub mod engine;
+
+mod verdict;
+
+mod listener;
+
+mod bind;
+
+mod connection;
+
+mod executor;
+
+mod flow;
+
+mod response;
+
 mod worker;
+
+mod shared;
+
+pub mod program;
+
+mod tunnel;
 
 mod upstream;
 
 mod body;
 
+pub mod middleware;
+
+pub mod message;
+
+pub mod wire;
+
+pub mod snapshot;
+
 mod floor;
 
 mod registry;
-
-mod bind;
 
 pub mod settings;

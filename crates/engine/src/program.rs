@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
-use vane_core::graph::{FlowGraph, Listener, Node, NodeId};
+use vane_core::graph::{FlowGraph, GraphHash, Listener, Node, NodeId};
 use vane_core::rules::action::{Action, RespondBody};
 use vane_core::rules::middleware::Middleware;
 use vane_core::rules::upstream::{Upstream, UpstreamId};
@@ -81,6 +81,27 @@ impl Program {
     }
 
     /// The program of a daemon that has no configuration yet.
+    pub(crate) fn empty() -> Self {
+        let graph = FlowGraph {
+            listeners: Vec::new(),
+            nodes: Vec::new(),
+            rules: Vec::new(),
+            upstreams: Vec::new(),
+            trusted_proxies: Vec::new(),
+            hash: GraphHash([0; 32]),
+        };
+        Self {
+            graph: Arc::new(graph),
+            generation: 0,
+            retired: CancellationToken::new(),
+            entries: HashMap::new(),
+            upstreams: Vec::new(),
+            limiters: HashMap::new(),
+            bodies: HashMap::new(),
+        }
+    }
+
+    /// With the number that it is installed under.
     pub(crate) fn installed(mut self, generation: u64) -> Self {
         self.generation = generation;
         self

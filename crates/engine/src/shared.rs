@@ -42,6 +42,11 @@ impl Shared {
         }
     }
 
+    /// Connections accepted since start.
+    pub(crate) fn accepted(&self) -> u64 {
+        self.next_connection.load(Ordering::Relaxed) - 1
+    }
+
     /// A number for a new connection.
     pub(crate) fn connection_id(&self) -> u64 {
         self.next_connection.fetch_add(1, Ordering::Relaxed)

@@ -1,0 +1,214 @@
+//! Serves requests over HTTP/1.
+
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::{HttpService, service_fn};
+use hyper_util::rt::TokioIo;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+
+use crate::connection::guard::{Awaiting, Guard, Times};
+use crate::connection::{Ends, linger};
+use crate::executor;
+use crate::floor::Limit;
+use crate::flow::Flow;
+use crate::registry::ConnectionKind;
+use crate::response::ResponseBody;
+use crate::shared::Drain;
+
+/// Serves a connection of which `read` has already been read.
+pub(super) async fn serve(stream: TcpStream, read: Bytes, flow: Arc<Flow>) {
+    flow.place.entry.set_kind(ConnectionKind::Http1);
+    let interim = Arc::clone(&flow.interim);
+    let registry = Arc::clone(&flow.place.registry);
+    let guard = Guard::new(stream, read, interim, registry, Arc::clone(&flow.shared));
+    let Ok(guard) = guard else { return };
+    let times = guard.times();
+    let service = service_fn(|request: Request<Incoming>| executor::answer(&flow, request));
+    let header_bytes = flow.shared.settings.floor.header_bytes;
+    let mut connection = http1::Builder::new()
+        .pipeline_flush(true)
+        .max_headers(flow.shared.settings.floor.header_count)
+        .max_buf_size(header_bytes.max(8192))
+        .serve_connection(TokioIo::new(guard), service);
+    let end = run(&mut connection, &flow, &times).await;
+    let parts = connection.into_parts();
+    let (mut stream, ahead) = parts.io.into_inner().into_parts();
+    match (end, flow.take_switched()) {
+        (End::Done, Some(switched)) => {
+            flow.place.entry.set_kind(ConnectionKind::Upgrade);
+            let client = (stream, joined(parts.read_buf, ahead));
+            let target = (switched.stream, switched.read);
+            let ends = Ends { client, target, idle: switched.idle };
+            ends.copy(&flow.place, &mut flow.drain.clone(), &flow.shared).await;
+        }
+        (End::Done, None) => linger::close(stream).await,
+        (End::HeadTimeout, _) => {
+            let _ = stream.write_all(HEAD_TIMEOUT).await;
+            linger::close(stream).await;
+        }
+        (End::Dropped, _) => {}
+    }
+}
+
+const HEAD_TIMEOUT: &[u8] =
+    b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+
+/// How the HTTP part of a connection ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// By the protocol: closed by either side, or switched.
+    Done,
+    /// A head did not come in time.
+    HeadTimeout,
+    /// Broken, cut off, or without a client that reads.
+    Dropped,
+}
+
+/// Drives a connection until it ends, or has to.
+async fn run<S>(
+    connection: &mut http1::Connection<TokioIo<Guard>, S>,
+    flow: &Flow,
+    times: &Times,
+) -> End
+where
+    S: HttpService<Incoming, ResBody = ResponseBody>,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let mut watch = flow.drain.clone();
+    let mut keeper = Keeper { flow, times, drain: *watch.borrow_and_update() };
+    let mut timer = pin!(tokio::time::sleep_until(keeper.next_look(Instant::now())));
+    loop {
+        tokio::select! {
+            biased;
+            ended = std::future::poll_fn(|cx| keeper.poll(connection, cx)) => return ended,
+            changed = watch.changed() => match changed {
+                Ok(()) => {
+                    keeper.drain = *watch.borrow_and_update();
+                    timer.as_mut().reset(Instant::now());
+                }
+                // The daemon never drops a listener's watch while it has connections.
+                Err(_) => return End::Dropped,
+            },
+            () = timer.as_mut() => {
+                let now = Instant::now();
+                match keeper.look(now) {
+                    Look::Fine => {}
+                    Look::Close => Pin::new(&mut *connection).graceful_shutdown(),
+                    Look::End(end) => return end,
+                }
+                timer.as_mut().reset(keeper.next_look(now));
+            }
+        }
+    }
+}
+
+/// Keeps the times of a connection. One timer looks now and then; nothing is set or moved for a
+/// request.
+struct Keeper<'a> {
+    flow: &'a Flow,
+    times: &'a Times,
+    drain: Option<Drain>,
+}
+
+/// What a look at the times says.
+enum Look {
+    Fine,
+    /// Idle for long enough: close as soon as nothing is under way.
+    Close,
+    End(End),
+}
+
+impl Keeper<'_> {
+    /// A connection that is leaving and became idle late is looked at again this much later.
+    const LATE_GRACE: Duration = Duration::from_millis(300);
+
+    fn poll<S>(
+        &mut self,
+        connection: &mut http1::Connection<TokioIo<Guard>, S>,
+        cx: &mut Context<'_>,
+    ) -> Poll<End>
+    where
+        S: HttpService<Incoming, ResBody = ResponseBody>,
+        S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let ended = connection.poll_without_shutdown(cx);
+        if self.flow.place.entry.active.load(Ordering::Relaxed) == 0 {
+            self.times.idle_again();
+        }
+        ended.map(|outcome| match outcome {
+            Ok(()) => End::Done,
+            // hyper has answered 400, 414 or 431 by itself.
+            Err(error) if error.is_parse() => End::Done,
+            Err(_) => End::Dropped,
+        })
+    }
+
+    fn look(&self, now: Instant) -> Look {
+        let floor = &self.flow.shared.settings.floor;
+        if self.drain.is_some_and(|drain| now >= drain.abort_at) {
+            return self.cut_off();
+        }
+        if self.times.blocked().is_some_and(|since| now >= since + floor.body_idle) {
+            self.flow.shared.floor.refuse(Limit::BodyIdle, self.flow.remote().ip(), "answer");
+            return Look::End(End::Dropped);
+        }
+        match self.times.awaiting() {
+            Awaiting::Head(since) if now >= since + floor.header_time => {
+                self.flow.shared.floor.refuse(Limit::HeadTime, self.flow.remote().ip(), "");
+                Look::End(End::HeadTimeout)
+            }
+            Awaiting::Request(since) if now >= self.idle_end(since) => Look::Close,
+            _ => Look::Fine,
+        }
+    }
+
+    fn cut_off(&self) -> Look {
+        let entry = &self.flow.place.entry;
+        let active = u64::from(entry.active.load(Ordering::Relaxed));
+        self.flow.shared.cut.count(ConnectionKind::Http1, active);
+        Look::End(End::Dropped)
+    }
+
+    /// When a connection that has been idle since then is closed.
+    fn idle_end(&self, since: Instant) -> Instant {
+        let kept = since + self.flow.shared.settings.floor.keep_alive;
+        match self.drain {
+            None => kept,
+            Some(drain) => kept.min(drain.idle_until.max(since + Self::LATE_GRACE)),
+        }
+    }
+
+    /// The earliest time at which a look can say anything but fine.
+    fn next_look(&self, now: Instant) -> Instant {
+        let floor = &self.flow.shared.settings.floor;
+        let pause = floor.header_time.min(floor.keep_alive).min(floor.body_idle) / 2;
+        let pause = if self.drain.is_some() { pause.min(Self::LATE_GRACE) } else { pause };
+        let soonest = match self.times.awaiting() {
+            Awaiting::Head(since) => (since + floor.header_time).min(now + pause),
+            Awaiting::Request(since) => self.idle_end(since).min(now + pause),
+            Awaiting::Nothing => now + pause,
+        };
+        let soonest = self.drain.map_or(soonest, |drain| soonest.min(drain.abort_at));
+        soonest.max(now + Duration::from_millis(1))
+    }
+}
+
+/// What hyper has read, then what the guard had not yet handed over.
+fn joined(first: Bytes, second: Bytes) -> Bytes {
+    if second.is_empty() {
+        return first;
+    }
+    let mut both = BytesMut::from(first);
+    both.extend_from_slice(&second);
+    both.freeze()
+}

@@ -1,0 +1,233 @@
+//! The engine as the daemon sees it: prepare, commit, drain, and a look inside.
+
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use vane_core::graph::{FlowGraph, Listener as Spec};
+use vane_core::value::listen_addr::Transport;
+
+use crate::listener::Listener;
+use crate::program::{Program, UnreadableBody};
+use crate::settings::Settings;
+use crate::shared::{Drain, Shared};
+use crate::snapshot::{
+    ConnectionStatus, Counters, DrainReport, ListenerState, ListenerStatus,
+};
+use crate::verdict;
+use crate::worker::Workers;
+
+/// The data plane of one daemon. Use it from one control loop: `commit` and `drain` are not
+/// meant to overlap.
+#[derive(Debug)]
+pub struct Engine {
+    shared: Arc<Shared>,
+    workers: Arc<Workers>,
+    listeners: Mutex<Listeners>,
+}
+
+#[derive(Debug, Default)]
+struct Listeners {
+    serving: HashMap<(Transport, SocketAddr), Listener>,
+    leaving: Vec<Listener>,
+}
+
+/// A graph that is ready to be installed.
+#[derive(Debug)]
+pub struct Prepared(Program);
+
+impl Engine {
+    /// Starts the serving threads. Nothing listens yet; the generation is 0.
+    ///
+    /// # Errors
+    /// When the system refuses a thread.
+    pub fn start(settings: Settings) -> io::Result<Self> {
+        let workers = Arc::new(Workers::start(settings.workers)?);
+        let shared = Arc::new(Shared::new(settings, Program::empty()));
+        Ok(Self { shared, workers, listeners: Mutex::default() })
+    }
+
+    /// Links a graph. Reads the files that its rules answer with, and touches nothing that
+    /// serves. Blocks while it reads.
+    ///
+    /// # Errors
+    /// Every file that cannot be read.
+    pub fn prepare(&self, graph: Arc<FlowGraph>) -> Result<Prepared, Vec<UnreadableBody>> {
+        Program::link(graph, &self.shared.origins).map(Prepared)
+    }
+
+    /// Installs a graph: swaps one pointer, then opens and closes listeners. Cannot fail; how
+    /// each listener fares is told by [`Self::listeners`]. Returns the new generation, once each
+    /// added listener is bound or has failed its first attempt.
+    ///
+    /// # Cancel safety
+    /// Not to be dropped before it returns: listeners that are to go may stay.
+    pub async fn commit(&self, prepared: Prepared) -> u64 {
+        let generation = self.generation() + 1;
+        let old = self.shared.current.swap(Arc::new(prepared.0.installed(generation)));
+        self.reconcile().await;
+        old.retired.cancel();
+        generation
+    }
+
+    /// The number of the installed graph; 0 before the first.
+    pub fn generation(&self) -> u64 {
+        self.shared.current.load().generation
+    }
+
+    /// The installed graph.
+    pub fn graph(&self) -> Arc<FlowGraph> {
+        Arc::clone(&self.shared.current.load().graph)
+    }
+
+    /// How each listener is: those of the installed graph by address, then those that are
+    /// leaving and still have connections.
+    pub fn listeners(&self) -> Vec<ListenerStatus> {
+        let mut listeners = self.lock();
+        listeners.leaving.retain(Listener::is_in_use);
+        let mut serving: Vec<_> = listeners.serving.values().map(Listener::status).collect();
+        serving.sort_by_key(|listener| (listener.transport, listener.address));
+        serving.extend(listeners.leaving.iter().map(Listener::status));
+        serving
+    }
+
+    /// How each open connection is, oldest first.
+    pub fn connections(&self) -> Vec<ConnectionStatus> {
+        let entries = self.workers.all().iter().flat_map(|each| each.registry.connections());
+        let mut connections: Vec<_> = entries
+            .map(|entry| ConnectionStatus {
+                id: entry.id,
+                listener: entry.listener,
+                remote: entry.remote,
+                kind: entry.kind(),
+                generation: entry.generation,
+                since: entry.since,
+                requests: entry.requests.load(Ordering::Relaxed),
+            })
+            .collect();
+        connections.sort_by_key(|connection| connection.id);
+        connections
+    }
+
+    /// Sums since start.
+    pub fn counters(&self) -> Counters {
+        let mut counters = Counters {
+            accepted: self.shared.accepted(),
+            refused: self.shared.floor.refused(),
+            generations: self.generations(),
+            ..Counters::default()
+        };
+        for registry in self.workers.all().iter().map(|worker| &worker.registry) {
+            let read = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+            counters.open_connections += registry.open() as u64;
+            counters.active_requests += read(&registry.active);
+            counters.requests += read(&registry.requests);
+            counters.received += read(&registry.received);
+            counters.sent += read(&registry.sent);
+            counters.retries += read(&registry.retries);
+        }
+        counters
+    }
+
+    /// Stops accepting, lets what is under way finish within `budget`, and cuts off the rest.
+    /// Returns as soon as nothing is open.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves listeners closed and connections draining.
+    pub async fn drain(&self, budget: Duration) -> DrainReport {
+        let before = self.shared.cut.counts();
+        let drain = Drain::shutdown(budget);
+        self.close(|_| true, drain).await;
+        let unused: Vec<_> = self.lock().leaving.iter().map(Listener::unused).collect();
+        // Each connection ends itself at the deadline; the second is for those that are late.
+        let last = drain.abort_at + Duration::from_secs(1);
+        let _ = tokio::time::timeout_at(last, futures_util::future::join_all(unused)).await;
+        let after = self.shared.cut.counts();
+        let cut_off = after.into_iter().zip(before);
+        let cut_off = cut_off.map(|((kind, after), (_, before))| (kind, after - before));
+        DrainReport { cut_off: cut_off.filter(|(_, count)| *count > 0).collect() }
+    }
+
+    fn generations(&self) -> Vec<(u64, u64)> {
+        let mut counts = std::collections::BTreeMap::from([(self.generation(), 0)]);
+        for connection in self.connections() {
+            *counts.entry(connection.generation).or_insert(0) += 1;
+        }
+        counts.into_iter().collect()
+    }
+
+    /// Makes the listener set that of the installed graph. Unchanged listeners keep task and
+    /// socket; one that had given up is started anew.
+    async fn reconcile(&self) {
+        let graph = self.graph();
+        let wanted: HashMap<_, _> = graph
+            .listeners
+            .iter()
+            .filter(|spec| !spec.terminates_tls && spec.transport == Transport::Tcp)
+            .map(|spec| ((spec.transport, spec.address), spec))
+            .collect();
+        let gone = |listener: &Listener| {
+            let failed = listener.status().state == ListenerState::Failed;
+            failed || !wanted.contains_key(&listener.key())
+        };
+        self.close(gone, Drain::listener(self.shared.settings.drain)).await;
+        let added = self.open(wanted.into_values());
+        for mut attempted in added {
+            // A listener that is gone before its first attempt has nothing to wait for.
+            let _ = attempted.wait_for(|tried| *tried).await;
+        }
+    }
+
+    /// Starts the listeners that are not serving yet.
+    fn open<'g>(&self, wanted: impl Iterator<Item = &'g Spec>) -> Vec<watch::Receiver<bool>> {
+        let mut listeners = self.lock();
+        let (mut added, mut attempted) = (HashSet::new(), Vec::new());
+        for spec in wanted {
+            let key = (spec.transport, spec.address);
+            if !listeners.serving.contains_key(&key) {
+                let (shared, workers) = (Arc::clone(&self.shared), Arc::clone(&self.workers));
+                let listener = Listener::start(spec.clone(), shared, workers);
+                added.insert(spec.written.clone());
+                attempted.push(listener.attempted());
+                listeners.serving.insert(key, listener);
+            }
+        }
+        for written in added {
+            let family = listeners.serving.values().filter(|each| *each.written() == *written);
+            tokio::spawn(verdict::report(family.map(Listener::observer).collect()));
+        }
+        attempted
+    }
+
+    /// Closes the sockets of those listeners for which `gone` says so.
+    async fn close(&self, gone: impl Fn(&Listener) -> bool, drain: Drain) {
+        let mut closing: Vec<Listener> = {
+            let mut listeners = self.lock();
+            let keys: Vec<_> = listeners
+                .serving
+                .values()
+                .chain(&listeners.leaving)
+                .filter(|listener| gone(listener))
+                .map(Listener::key)
+                .collect();
+            keys.iter().filter_map(|key| listeners.serving.remove(key)).collect()
+        };
+        for listener in &mut closing {
+            listener.close(drain).await;
+        }
+        let mut listeners = self.lock();
+        for listener in &listeners.leaving {
+            listener.hasten(drain);
+        }
+        listeners.leaving.extend(closing);
+        listeners.leaving.retain(Listener::is_in_use);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Listeners> {
+        self.listeners.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

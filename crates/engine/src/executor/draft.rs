@@ -1,0 +1,135 @@
+//! A request between the client and the action: what was sent, and what middleware made of it.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use http::request::Parts;
+use http::uri::PathAndQuery;
+use http::{HeaderMap, Method, Request, Uri, Version};
+use hyper::body::Incoming;
+use vane_core::graph::facts::{ConnectionFacts, Facts, RequestFacts};
+use vane_core::value::path::{PathError, normalise};
+
+use crate::message::authority::{Authority, AuthorityError};
+
+/// A request on its way.
+#[derive(Debug)]
+pub(super) struct Draft {
+    parts: Parts,
+    host: Box<str>,
+    target: Option<PathAndQuery>,
+}
+
+/// A request that is refused because it could be read in two ways, or in none.
+#[derive(Debug)]
+pub(super) enum Malformed {
+    /// Its host is missing, doubled, or said differently in two places.
+    Authority(AuthorityError),
+    /// Its path is no path.
+    Path(PathError),
+}
+
+impl fmt::Display for Malformed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Authority(error) => error.fmt(f),
+            Self::Path(error) => error.fmt(f),
+        }
+    }
+}
+
+impl Draft {
+    /// Takes a request apart.
+    ///
+    /// # Errors
+    /// When it is to be refused.
+    pub(super) fn new(request: Request<Incoming>) -> Result<(Self, Incoming), Malformed> {
+        let (parts, body) = request.into_parts();
+        let authority = Authority::of(&parts.uri, &parts.headers, parts.version)
+            .map_err(Malformed::Authority)?;
+        let host = authority.host().into();
+        let target = normal_target(&parts.uri).map_err(Malformed::Path)?;
+        Ok((Self { parts, host, target }, body))
+    }
+
+    /// What is known of it now.
+    pub(super) fn facts<'a>(&'a self, connection: &'a ConnectionFacts) -> Facts<'a> {
+        Facts {
+            connection,
+            request: Some(RequestFacts {
+                version: self.parts.version,
+                scheme: "http",
+                method: &self.parts.method,
+                host: &self.host,
+                path: self.path(),
+                query: self.query(),
+                headers: &self.parts.headers,
+            }),
+        }
+    }
+
+    /// As the client sent it.
+    pub(super) fn version(&self) -> Version {
+        self.parts.version
+    }
+
+    /// As the client sent it.
+    pub(super) fn method(&self) -> &Method {
+        &self.parts.method
+    }
+
+    /// As the client sent it.
+    pub(super) fn uri(&self) -> &Uri {
+        &self.parts.uri
+    }
+
+    /// Its header fields, as edited so far.
+    pub(super) fn headers_mut(&mut self) -> &mut HeaderMap {
+        &mut self.parts.headers
+    }
+
+    /// Its header fields, as edited so far.
+    pub(super) fn headers(&self) -> &HeaderMap {
+        &self.parts.headers
+    }
+
+    /// Replaces path and query.
+    pub(super) fn set_target(&mut self, target: PathAndQuery) {
+        self.target = Some(target);
+    }
+
+    /// Path and query, normalised and as rewritten so far.
+    pub(super) fn target(&self) -> PathAndQuery {
+        match (&self.target, self.parts.uri.path_and_query()) {
+            (Some(target), _) => target.clone(),
+            (None, Some(target)) => target.clone(),
+            (None, None) => PathAndQuery::from_static("/"),
+        }
+    }
+
+    /// Gives up the parts that were sent.
+    pub(super) fn into_parts(self) -> Parts {
+        self.parts
+    }
+
+    fn path(&self) -> &str {
+        self.target.as_ref().map_or(self.parts.uri.path(), PathAndQuery::path)
+    }
+
+    fn query(&self) -> Option<&str> {
+        self.target.as_ref().map_or(self.parts.uri.query(), PathAndQuery::query)
+    }
+}
+
+/// Path and query with the path normalised; nothing where it already is.
+fn normal_target(uri: &Uri) -> Result<Option<PathAndQuery>, PathError> {
+    if uri.path() == "*" {
+        return Ok(None);
+    }
+    let Cow::Owned(mut path) = normalise(uri.path())? else { return Ok(None) };
+    if let Some(query) = uri.query() {
+        path.push('?');
+        path.push_str(query);
+    }
+    PathAndQuery::try_from(path).map(Some).map_err(|_| PathError::Character)
+}

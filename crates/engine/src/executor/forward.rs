@@ -1,0 +1,230 @@
+//! Sends a request to a server and brings its answer back.
+
+use std::sync::Arc;
+
+use http::uri::{Authority, Parts as UriParts, PathAndQuery, Scheme};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, Version, header};
+use hyper::body::Incoming;
+use vane_core::graph::render::render;
+use vane_core::rules::action::{Forward, ForwardedHost};
+
+use crate::body::{BodyLimits, BodyWatch, RequestBody};
+use crate::executor::{Matched, unix_ms};
+use crate::flow::{Interim, Switched};
+use crate::message::forwarded::{self, Client};
+use crate::message::hop_by_hop::{self, RequestHops};
+use crate::response::{ResponseBody, failed};
+use crate::upstream::attempt::{Answer, Exchange, Spoken};
+use crate::upstream::failure::{Failure, FailureKind};
+use crate::upstream::origin::Origin;
+
+impl Matched<'_> {
+    /// Carries out `forward`.
+    pub(super) async fn forward(
+        self,
+        forward: &Forward,
+        body: Incoming,
+    ) -> Response<ResponseBody> {
+        let flow = Arc::clone(self.flow);
+        let rule = self.rule;
+        let origin = Arc::clone(flow.program.server(forward.upstream));
+        match self.exchange(forward, &origin, body).await {
+            Ok(response) => response,
+            Err(failure) => {
+                let rule = &flow.program.graph.rule(rule).name;
+                if failure.kind.is_clients() {
+                    tracing::debug!(%rule, remote = %flow.remote(), %failure, "request failed");
+                } else {
+                    tracing::warn!(%rule, upstream = %origin.url, %failure, "request failed");
+                }
+                failed(&failure)
+            }
+        }
+    }
+
+    async fn exchange(
+        self,
+        forward: &Forward,
+        origin: &Origin,
+        body: Incoming,
+    ) -> Result<Response<ResponseBody>, Failure> {
+        let flow = Arc::clone(self.flow);
+        let limits = self.body_limits();
+        self.check_length(&limits)?;
+        let expects = expects_continue(self.draft.headers());
+        let (body, watch) = RequestBody::new(body, limits, expects);
+        let spoken = Spoken::to(origin, forward.version);
+        let client_is_http1 = self.draft.version() == Version::HTTP_11;
+        let (mut request, upgrade) = self.request(forward, origin, spoken, body);
+        if client_is_http1 && spoken == Spoken::Http1 {
+            listen_to_interim(&mut request, Arc::clone(&flow.interim), watch.clone());
+        }
+        let exchange = Exchange {
+            pool: &flow.worker.pool,
+            registry: &flow.worker.registry,
+            origin,
+            timeouts: forward.timeouts,
+            body: watch,
+        };
+        match exchange.send(spoken, request).await? {
+            Answer::Response(response) => Ok(returned(response.map(ResponseBody::upstream), false)),
+            Answer::Switched(..) if !upgrade => Err(Failure::new(FailureKind::Protocol)),
+            Answer::Switched(head, stream, read) => {
+                flow.switch(Switched { stream, read, idle: forward.timeouts.idle });
+                Ok(returned(head.map(|()| ResponseBody::whole(bytes::Bytes::new())), true))
+            }
+        }
+    }
+
+    fn body_limits(&self) -> BodyLimits {
+        let size = self.flow.program.graph.rule(self.rule).max_body;
+        BodyLimits {
+            size: size.map(|size| size.bytes()),
+            idle: self.flow.shared.settings.floor.body_idle,
+        }
+    }
+
+    /// A body whose length is known to be too large need not be read.
+    fn check_length(&self, limits: &BodyLimits) -> Result<(), Failure> {
+        let length = self.draft.headers().get(header::CONTENT_LENGTH);
+        let length = length.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+        match (length, limits.size) {
+            (Some(length), Some(most)) if length > most => {
+                Err(Failure::new(FailureKind::BodyTooLarge))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The request that goes to the server, and whether it asks for an upgrade.
+    fn request(
+        mut self,
+        forward: &Forward,
+        origin: &Origin,
+        spoken: Spoken,
+        body: RequestBody,
+    ) -> (Request<RequestBody>, bool) {
+        let host = self.host(forward, origin);
+        self.set_forwarded();
+        let target = self.draft.target();
+        let parts = self.draft.into_parts();
+        let mut headers = parts.headers;
+        let hops = hop_by_hop::strip_request(&mut headers);
+        let upgrade = hops.upgrade.is_some() && spoken == Spoken::Http1;
+        put_back(&mut headers, hops, spoken);
+        let mut request = Request::new(body);
+        *request.method_mut() = parts.method;
+        match spoken {
+            Spoken::Http1 => {
+                headers.insert(header::HOST, host);
+                *request.uri_mut() = Uri::from(target);
+            }
+            Spoken::Http2 => {
+                headers.remove(header::HOST);
+                *request.uri_mut() = absolute(&host, &origin.authority, target);
+                *request.version_mut() = Version::HTTP_2;
+            }
+        }
+        *request.headers_mut() = headers;
+        (request, upgrade)
+    }
+
+    fn host(&self, forward: &Forward, origin: &Origin) -> HeaderValue {
+        let own = || {
+            HeaderValue::from_str(origin.authority.as_str())
+                .unwrap_or(HeaderValue::from_static("localhost"))
+        };
+        match &forward.host {
+            ForwardedHost::Preserve => self.sent_host().unwrap_or_else(own),
+            ForwardedHost::Upstream => own(),
+            ForwardedHost::Template(template) => {
+                let value = render(template, &self.draft.facts(&self.flow.facts), unix_ms);
+                HeaderValue::from_str(&value).unwrap_or_else(|_| own())
+            }
+        }
+    }
+
+    fn sent_host(&self) -> Option<HeaderValue> {
+        match self.draft.uri().authority() {
+            Some(authority) => HeaderValue::from_str(authority.as_str()).ok(),
+            None => self.draft.headers().get(header::HOST).cloned(),
+        }
+    }
+
+    fn set_forwarded(&mut self) {
+        let host = self.sent_host();
+        let client = Client {
+            remote: self.flow.facts.remote.ip(),
+            scheme: "http",
+            host: host.as_ref(),
+            trusted_proxies: &self.flow.program.graph.trusted_proxies,
+        };
+        forwarded::set(self.draft.headers_mut(), &client);
+    }
+}
+
+/// Fields that only concern the next connection, as that one needs them.
+fn put_back(headers: &mut HeaderMap, hops: RequestHops, spoken: Spoken) {
+    let trailers = HeaderValue::from_static("trailers");
+    match (spoken, hops.upgrade) {
+        (Spoken::Http1, Some(upgrade)) => {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+            headers.insert(header::UPGRADE, upgrade);
+        }
+        (Spoken::Http1, None) if hops.te_trailers => {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("te"));
+            headers.insert(header::TE, trailers);
+        }
+        (Spoken::Http2, _) if hops.te_trailers => drop(headers.insert(header::TE, trailers)),
+        _ => {}
+    }
+}
+
+fn absolute(host: &HeaderValue, own: &Authority, target: PathAndQuery) -> Uri {
+    let authority = Authority::try_from(host.as_bytes()).unwrap_or_else(|_| own.clone());
+    let mut parts = UriParts::default();
+    parts.scheme = Some(Scheme::HTTP);
+    parts.authority = Some(authority);
+    parts.path_and_query = Some(target);
+    Uri::from_parts(parts).unwrap_or_default()
+}
+
+fn expects_continue(headers: &HeaderMap) -> bool {
+    let expect = headers.get(header::EXPECT);
+    expect.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+}
+
+/// Passes interim answers on, and lets a body go when the server asks for it.
+fn listen_to_interim(
+    request: &mut Request<RequestBody>,
+    interim: Arc<Interim>,
+    body: Option<Arc<BodyWatch>>,
+) {
+    hyper::ext::on_informational(request, move |head| {
+        if head.status() == StatusCode::CONTINUE {
+            // The client is told by hyper as soon as its body is read.
+            return body.iter().for_each(|body| body.release());
+        }
+        let mut passed = Response::new(());
+        *passed.status_mut() = head.status();
+        *passed.headers_mut() = head.headers().clone();
+        hop_by_hop::strip_response(passed.headers_mut(), false);
+        interim.push(&passed);
+    });
+}
+
+/// An answer as the client gets it.
+fn returned(mut response: Response<ResponseBody>, upgraded: bool) -> Response<ResponseBody> {
+    *response.version_mut() = Version::HTTP_11;
+    if response.headers().contains_key(header::TRANSFER_ENCODING) {
+        response.headers_mut().remove(header::CONTENT_LENGTH);
+    }
+    let upgrade = response.headers().get(header::UPGRADE).cloned().filter(|_| upgraded);
+    hop_by_hop::strip_response(response.headers_mut(), false);
+    if let Some(upgrade) = upgrade {
+        let connection = HeaderValue::from_static("upgrade");
+        response.headers_mut().insert(header::CONNECTION, connection);
+        response.headers_mut().insert(header::UPGRADE, upgrade);
+    }
+    response
+}

@@ -1,0 +1,210 @@
+//! The walk of one request: known, matched, edited, acted on, answered.
+
+mod draft;
+mod forward;
+mod respond;
+
+use std::sync::{Arc, PoisonError};
+use std::time::Instant;
+
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
+use hyper::body::Incoming;
+use vane_core::graph::walk::{self, Step, Stop};
+use vane_core::graph::{NodeId, RuleId};
+use vane_core::rules::action::Action;
+use vane_core::rules::middleware::{HeaderEdit, Middleware};
+
+use crate::executor::draft::Draft;
+use crate::floor::Limit;
+use crate::flow::Flow;
+use crate::middleware::{headers, rate_limit, rewrite};
+use crate::response::{Closed, ResponseBody, limited, plain, refused};
+
+/// Answers one request.
+///
+/// # Errors
+/// [`Closed`] where a rule closes the connection without an answer.
+///
+/// # Cancel safety
+/// Dropping the future gives the exchange up; its upstream connection is closed, not reused.
+pub(crate) async fn answer(
+    flow: &Arc<Flow>,
+    request: Request<Incoming>,
+) -> Result<Response<ResponseBody>, Closed> {
+    let active = flow.place.begin_request();
+    let version = request.version();
+    let mut response = match admit(flow) {
+        Ok(()) => walk(flow, request).await?,
+        Err(refusal) => refusal,
+    };
+    if version < Version::HTTP_2 && flow.is_leaving() {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response.body_mut().keep(active);
+    Ok(response)
+}
+
+fn admit(flow: &Flow) -> Result<(), Response<ResponseBody>> {
+    let most = flow.shared.settings.floor.requests_per_second;
+    let mut rate = flow.rate.lock().unwrap_or_else(PoisonError::into_inner);
+    if rate.allow(most, Instant::now()) {
+        return Ok(());
+    }
+    flow.shared.floor.refuse(Limit::RequestRate, flow.remote().ip(), "");
+    let second = std::time::Duration::from_secs(1);
+    let mut response = limited(StatusCode::TOO_MANY_REQUESTS, second);
+    if flow.place.entry.kind() != crate::registry::ConnectionKind::Http2 {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    Err(response)
+}
+
+async fn walk(
+    flow: &Arc<Flow>,
+    request: Request<Incoming>,
+) -> Result<Response<ResponseBody>, Closed> {
+    if request.method() == Method::CONNECT {
+        return Ok(refuse_connect());
+    }
+    let (draft, body) = match Draft::new(request) {
+        Ok(known) => known,
+        Err(problem) => return Ok(refuse_malformed(flow, problem)),
+    };
+    let stop = walk::find(&flow.program.graph, flow.entry, &draft.facts(&flow.facts), &mut ());
+    match stop {
+        Stop::Matched { rule, next } => Matched { flow, rule, draft }.run(next, body).await,
+        _ => Ok(plain(StatusCode::NOT_FOUND)),
+    }
+}
+
+/// A proxy in front of servers tunnels to nowhere.
+fn refuse_connect() -> Response<ResponseBody> {
+    let mut response = refused(StatusCode::METHOD_NOT_ALLOWED, "CONNECT is not served here");
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
+fn refuse_malformed(flow: &Flow, problem: draft::Malformed) -> Response<ResponseBody> {
+    let details = problem.to_string();
+    flow.shared.floor.refuse(Limit::Head, flow.remote().ip(), &details);
+    refused(StatusCode::BAD_REQUEST, &details)
+}
+
+/// A request for which a rule has been found.
+struct Matched<'a> {
+    flow: &'a Arc<Flow>,
+    rule: RuleId,
+    draft: Draft,
+}
+
+/// The node of an action, and what it does.
+type ActionAt<'g> = (NodeId, &'g Action);
+
+impl Matched<'_> {
+    async fn run(mut self, next: NodeId, body: Incoming) -> Result<Response<ResponseBody>, Closed> {
+        let program = Arc::clone(&self.flow.program);
+        let mut edits = Vec::new();
+        let early = self.prepare(walk::steps(&program.graph, next), &mut edits);
+        let mut response = match early {
+            Ok((node, action)) => self.act(node, action, body).await?,
+            Err(early) => early,
+        };
+        for edit in edits {
+            edit.apply(response.headers_mut());
+        }
+        Ok(response)
+    }
+
+    /// Runs the middleware up to the action, or to an early answer. Edits of the response are
+    /// kept for later, with the values that they have now.
+    fn prepare<'g>(
+        &mut self,
+        steps: impl Iterator<Item = Step<'g>>,
+        edits: &mut Vec<headers::Edits>,
+    ) -> Result<ActionAt<'g>, Response<ResponseBody>> {
+        for step in steps {
+            match step {
+                Step::Action(node, action) => return Ok((node, action)),
+                Step::Middleware(node, middleware) => self.edit(node, middleware, edits)?,
+            }
+        }
+        Err(plain(StatusCode::INTERNAL_SERVER_ERROR))
+    }
+
+    fn edit(
+        &mut self,
+        node: NodeId,
+        middleware: &Middleware,
+        edits: &mut Vec<headers::Edits>,
+    ) -> Result<(), Response<ResponseBody>> {
+        match middleware {
+            Middleware::RequestHeaders(edit) => {
+                let edits = self.rendered(edit);
+                edits.apply(self.draft.headers_mut());
+            }
+            Middleware::ResponseHeaders(edit) => edits.push(self.rendered(edit)),
+            Middleware::Rewrite(rewrite) => self.rewrite(rewrite)?,
+            Middleware::RateLimit(limit) => self.limit(node, limit)?,
+        }
+        Ok(())
+    }
+
+    fn rendered(&self, edit: &HeaderEdit) -> headers::Edits {
+        headers::render(edit, &self.draft.facts(&self.flow.facts), unix_ms)
+    }
+}
+
+impl Matched<'_> {
+    fn rewrite(
+        &mut self,
+        rewrite: &vane_core::rules::middleware::Rewrite,
+    ) -> Result<(), Response<ResponseBody>> {
+        let facts = self.draft.facts(&self.flow.facts);
+        match rewrite::apply(rewrite, &facts, unix_ms) {
+            Ok(target) => {
+                self.draft.set_target(target);
+                Ok(())
+            }
+            Err(problem) => {
+                let rule = &self.flow.program.graph.rule(self.rule).name;
+                tracing::warn!(%rule, %problem, "rewrite gave no path");
+                Err(plain(StatusCode::INTERNAL_SERVER_ERROR))
+            }
+        }
+    }
+
+    fn limit(
+        &self,
+        node: NodeId,
+        limit: &vane_core::rules::middleware::RateLimit,
+    ) -> Result<(), Response<ResponseBody>> {
+        let Some(limiter) = self.flow.program.limiter(node) else { return Ok(()) };
+        let key = rate_limit::key(&limit.per, &self.draft.facts(&self.flow.facts));
+        match limiter.check(&key, Instant::now()) {
+            rate_limit::Decision::Allowed => Ok(()),
+            rate_limit::Decision::Limited { retry_after } => {
+                Err(limited(limit.status, retry_after))
+            }
+        }
+    }
+
+    async fn act(
+        self,
+        node: NodeId,
+        action: &Action,
+        body: Incoming,
+    ) -> Result<Response<ResponseBody>, Closed> {
+        match action {
+            Action::Forward(forward) => Ok(self.forward(forward, body).await),
+            Action::Respond(respond) => Ok(self.respond(node, respond)),
+            Action::Redirect(redirect) => Ok(self.redirect(redirect)),
+            Action::Close | Action::Tunnel(_) => Err(Closed),
+        }
+    }
+}
+
+/// The time that `{time.unix_ms}` stands for.
+fn unix_ms() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
