@@ -1,1 +1,14 @@
-//! Placeholder.
+//! The compiler of vane: configuration text to rules to a flow graph.
+//!
+//! This crate is pure. It reads no file, opens no socket, asks no clock and no environment; the
+//! daemon hands it bytes and a map of variables and gets values and diagnostics back.
+//!
+//! Modules stand in flow order and use only what stands below them.
+
+pub mod json;
+
+pub mod value;
+
+pub mod diagnostic;
+
+pub mod source;
