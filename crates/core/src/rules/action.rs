@@ -7,7 +7,7 @@ use http::{HeaderName, StatusCode};
 use crate::rules::upstream::UpstreamId;
 use crate::value::field::Layer;
 use crate::value::template::Template;
-use crate::value::tunnel_target::TunnelTarget;
+use crate::value::endpoint::Endpoint;
 
 /// Ends the walk of a connection or a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,7 +121,7 @@ pub struct Redirect {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tunnel {
     /// Where to.
-    pub to: TunnelTarget,
+    pub to: Endpoint,
     /// Until the connection stands; 5 s unless written.
     pub connect_timeout: Duration,
     /// Without a byte in either direction; 1 h unless written.

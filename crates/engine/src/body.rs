@@ -1,0 +1,204 @@
+//! A request's body on its way to a server.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::task::AtomicWaker;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::time::{Instant, Sleep};
+
+/// A request's body: counted, timed, and held back until the server asks for it where the client
+/// expects `100 Continue`.
+#[derive(Debug)]
+pub(crate) enum RequestBody {
+    /// There is none.
+    Empty,
+    /// It streams from the client.
+    Stream(Box<Streamed>),
+}
+
+/// A body that streams from the client.
+#[derive(Debug)]
+pub(crate) struct Streamed {
+    incoming: Incoming,
+    limits: BodyLimits,
+    counted: u64,
+    watch: Arc<BodyWatch>,
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+/// What a body may be.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BodyLimits {
+    /// Bytes; `None` is unlimited.
+    pub(crate) size: Option<u64>,
+    /// Time without a byte while one is waited for.
+    pub(crate) idle: Duration,
+}
+
+/// What became of a body, told to whoever sent it off.
+#[derive(Debug)]
+pub(crate) struct BodyWatch {
+    fate: AtomicU8,
+    touched: AtomicBool,
+    held: AtomicBool,
+    waker: AtomicWaker,
+}
+
+/// How a body failed; always the client's fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum BodyFailure {
+    /// Larger than the rule allows.
+    TooLarge = 1,
+    /// Nothing came for too long.
+    Idle = 2,
+    /// It broke off, or its framing is wrong.
+    Broken = 3,
+}
+
+impl BodyWatch {
+    /// How the body failed, if it did.
+    pub(crate) fn failure(&self) -> Option<BodyFailure> {
+        match self.fate.load(Ordering::Acquire) {
+            1 => Some(BodyFailure::TooLarge),
+            2 => Some(BodyFailure::Idle),
+            3 => Some(BodyFailure::Broken),
+            _ => None,
+        }
+    }
+
+    /// Lets a body go that was held back until the server asked for it.
+    pub(crate) fn release(&self) {
+        self.held.store(false, Ordering::Release);
+        self.waker.wake();
+    }
+
+    fn fail(&self, failure: BodyFailure) -> BodyFailure {
+        self.fate.store(failure as u8, Ordering::Release);
+        failure
+    }
+}
+
+impl RequestBody {
+    /// How long a body is held back when the server does not say `100 Continue`.
+    const HOLD: Duration = Duration::from_secs(1);
+
+    /// Wraps what the client sends. `hold` keeps it until [`BodyWatch::release`], or a second.
+    pub(crate) fn new(
+        incoming: Incoming,
+        limits: BodyLimits,
+        hold: bool,
+    ) -> (Self, Option<Arc<BodyWatch>>) {
+        if incoming.is_end_stream() {
+            return (Self::Empty, None);
+        }
+        let watch = Arc::new(BodyWatch {
+            fate: AtomicU8::new(0),
+            touched: AtomicBool::new(false),
+            held: AtomicBool::new(hold),
+            waker: AtomicWaker::new(),
+        });
+        let timer = hold.then(|| Box::pin(tokio::time::sleep_until(Instant::now() + Self::HOLD)));
+        let streamed =
+            Streamed { incoming, limits, counted: 0, watch: Arc::clone(&watch), timer };
+        (Self::Stream(Box::new(streamed)), Some(watch))
+    }
+}
+
+impl Streamed {
+    fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyFailure>>> {
+        ready!(self.poll_release(cx));
+        self.watch.touched.store(true, Ordering::Relaxed);
+        match Pin::new(&mut self.incoming).poll_frame(cx) {
+            Poll::Ready(Some(Ok(frame))) => Poll::Ready(Some(self.count(frame))),
+            Poll::Ready(Some(Err(_))) => {
+                Poll::Ready(Some(Err(self.watch.fail(BodyFailure::Broken))))
+            }
+            Poll::Ready(None) => Poll::Ready(None),
+            Poll::Pending => self.poll_idle(cx).map(|failure| Some(Err(failure))),
+        }
+    }
+
+    fn poll_release(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.watch.held.load(Ordering::Acquire) {
+            return Poll::Ready(());
+        }
+        self.watch.waker.register(cx.waker());
+        let waited = self.timer.as_mut().is_none_or(|timer| timer.as_mut().poll(cx).is_ready());
+        if waited || !self.watch.held.load(Ordering::Acquire) {
+            self.watch.held.store(false, Ordering::Release);
+            self.timer = None;
+            return Poll::Ready(());
+        }
+        Poll::Pending
+    }
+
+    fn count(&mut self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, BodyFailure> {
+        self.timer = None;
+        self.counted += frame.data_ref().map_or(0, |data| data.len() as u64);
+        match self.limits.size {
+            Some(most) if self.counted > most => Err(self.watch.fail(BodyFailure::TooLarge)),
+            _ => Ok(frame),
+        }
+    }
+
+    fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<BodyFailure> {
+        let idle = self.limits.idle;
+        let timer = self
+            .timer
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(Instant::now() + idle)));
+        ready!(timer.as_mut().poll(cx));
+        Poll::Ready(self.watch.fail(BodyFailure::Idle))
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = BodyFailure;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyFailure>>> {
+        match self.get_mut() {
+            Self::Empty => Poll::Ready(None),
+            Self::Stream(streamed) => streamed.poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Empty => true,
+            Self::Stream(streamed) => streamed.incoming.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Empty => SizeHint::with_exact(0),
+            Self::Stream(streamed) => streamed.incoming.size_hint(),
+        }
+    }
+}
+
+impl fmt::Display for BodyFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::TooLarge => "the request's body is larger than the rule allows",
+            Self::Idle => "the client stopped sending its body",
+            Self::Broken => "the request's body broke off",
+        })
+    }
+}
+
+impl std::error::Error for BodyFailure {}

@@ -1,0 +1,207 @@
+//! One exchange with a server: over an idle connection where there is one, else over a new one,
+//! and once more where that cannot do anything twice.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::Poll;
+
+use http::{Request, Response, StatusCode};
+use hyper::body::Incoming;
+use hyper::client::conn::TrySendError;
+use vane_core::rules::action::{ForwardTimeouts, ForwardVersion};
+use vane_core::value::url::Scheme;
+
+use crate::body::{BodyFailure, BodyWatch, RequestBody};
+use crate::registry::Registry;
+use crate::upstream::answer::{AnswerBody, Lease};
+use crate::upstream::connect::Stream;
+use crate::upstream::failure::{Failure, FailureKind, Lost, is_idempotent};
+use crate::upstream::http1::Http1;
+use crate::upstream::http2::{self, Http2};
+use crate::upstream::origin::Origin;
+use crate::upstream::pool::Pool;
+
+/// What an exchange needs beside the request.
+#[derive(Debug)]
+pub(crate) struct Exchange<'a> {
+    /// Where connections come from.
+    pub(crate) pool: &'a Arc<Pool>,
+    /// Where retries are counted.
+    pub(crate) registry: &'a Registry,
+    /// The server.
+    pub(crate) origin: &'a Origin,
+    /// How long each part may take.
+    pub(crate) timeouts: ForwardTimeouts,
+    /// What becomes of the request's body; none where it has none.
+    pub(crate) body: Option<Arc<BodyWatch>>,
+}
+
+/// What a server answered.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// An answer with its body.
+    Response(Response<AnswerBody>),
+    /// The server switched protocols: the head of its answer, the stream, and the bytes of the
+    /// new protocol already read from it.
+    Switched(Response<()>, Stream, bytes::Bytes),
+}
+
+/// Which HTTP version a server is spoken to with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Spoken {
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2.
+    Http2,
+}
+
+impl Spoken {
+    /// What `version` means for `origin`.
+    pub(crate) fn to(origin: &Origin, version: ForwardVersion) -> Self {
+        match (version, origin.url.scheme) {
+            (ForwardVersion::Http2, _) | (ForwardVersion::Auto, Scheme::H2c) => Self::Http2,
+            _ => Self::Http1,
+        }
+    }
+}
+
+impl Exchange<'_> {
+    /// Sends `request` and waits for the head of the answer.
+    ///
+    /// # Errors
+    /// When no connection could be made, or the one in use failed and trying again could do
+    /// something twice.
+    ///
+    /// # Cancel safety
+    /// Dropping the future ends the exchange; its connection is closed, not reused.
+    pub(crate) async fn send(
+        &self,
+        spoken: Spoken,
+        request: Request<RequestBody>,
+    ) -> Result<Answer, Failure> {
+        match spoken {
+            Spoken::Http1 => self.send_http1(request).await,
+            Spoken::Http2 => self.send_http2(request).await,
+        }
+    }
+
+    async fn send_http1(&self, mut request: Request<RequestBody>) -> Result<Answer, Failure> {
+        let repeatable = self.body.is_none() && is_idempotent(request.method());
+        while let Some(connection) = self.pool.take_http1(self.origin.id, !repeatable) {
+            let spare = repeatable.then(|| copy(&request));
+            match self.over_http1(connection, request).await {
+                Ok(answer) => return Ok(answer),
+                Err((failure, unsent)) => {
+                    let lost = Lost { unsent: unsent.is_some(), reused: true, repeatable };
+                    request = match unsent.map(|unsent| *unsent).or(spare) {
+                        Some(again) if self.may_retry(&failure, lost) => again,
+                        _ => return Err(failure),
+                    };
+                }
+            }
+        }
+        let stream = self.connect().await?;
+        let fresh = Box::new(Http1::handshake(stream).await?);
+        self.over_http1(fresh, request).await.map_err(|(failure, _)| failure)
+    }
+
+    async fn over_http1(
+        &self,
+        mut connection: Box<Http1>,
+        request: Request<RequestBody>,
+    ) -> Result<Answer, (Failure, Option<Box<Request<RequestBody>>>)> {
+        let response = self.in_time(connection.send(request)).await?;
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            let (stream, read) = connection.into_stream();
+            return Ok(Answer::Switched(response.map(drop), stream, read));
+        }
+        let lease =
+            Lease { connection, pool: Arc::clone(self.pool), origin: self.origin.id };
+        let mut response =
+            response.map(|body| AnswerBody::new(body, Some(lease), self.timeouts.idle));
+        std::future::poll_fn(|cx| {
+            response.body_mut().settle_if_empty(cx);
+            Poll::Ready(())
+        })
+        .await;
+        Ok(Answer::Response(response))
+    }
+
+    async fn send_http2(&self, mut request: Request<RequestBody>) -> Result<Answer, Failure> {
+        let repeatable = self.body.is_none() && is_idempotent(request.method());
+        if let Some(sender) = self.pool.http2(self.origin.id) {
+            let spare = repeatable.then(|| copy(&request));
+            match self.over_http2(sender, request).await {
+                Ok(answer) => return Ok(answer),
+                Err((failure, unsent)) => {
+                    let lost = Lost { unsent: unsent.is_some(), reused: true, repeatable };
+                    request = match unsent.map(|unsent| *unsent).or(spare) {
+                        Some(again) if self.may_retry(&failure, lost) => again,
+                        _ => return Err(failure),
+                    };
+                }
+            }
+        }
+        let sender = http2::handshake(self.connect().await?).await?;
+        self.pool.put_http2(self.origin.id, sender.clone());
+        self.over_http2(sender, request).await.map_err(|(failure, _)| failure)
+    }
+
+    async fn over_http2(
+        &self,
+        mut sender: Http2,
+        request: Request<RequestBody>,
+    ) -> Result<Answer, (Failure, Option<Box<Request<RequestBody>>>)> {
+        let response = self.in_time(sender.try_send_request(request)).await?;
+        let body = |incoming| AnswerBody::new(incoming, None, self.timeouts.idle);
+        Ok(Answer::Response(response.map(body)))
+    }
+
+    async fn connect(&self) -> Result<Stream, Failure> {
+        Stream::connect(&self.origin.url.endpoint, self.timeouts.connect).await
+    }
+
+    /// Waits for the head of an answer. A body that fails meanwhile explains the failure better
+    /// than the broken connection that follows from it.
+    async fn in_time(
+        &self,
+        sent: impl Future<Output = Result<Response<Incoming>, TrySendError<Request<RequestBody>>>>,
+    ) -> Result<Response<Incoming>, (Failure, Option<Box<Request<RequestBody>>>)> {
+        let Ok(outcome) = tokio::time::timeout(self.timeouts.response, sent).await else {
+            return Err((Failure::new(FailureKind::ResponseTimeout), None));
+        };
+        outcome.map_err(|mut error| {
+            let unsent = error.take_message().map(Box::new);
+            (self.explain(error.into_error()), unsent)
+        })
+    }
+
+    fn explain(&self, error: hyper::Error) -> Failure {
+        match self.body.as_ref().and_then(|body| body.failure()) {
+            Some(BodyFailure::TooLarge) => Failure::new(FailureKind::BodyTooLarge),
+            Some(BodyFailure::Idle) => Failure::new(FailureKind::BodyIdle),
+            Some(BodyFailure::Broken) => Failure::new(FailureKind::BodyBroken),
+            None => Failure::exchange(error),
+        }
+    }
+
+    fn may_retry(&self, failure: &Failure, lost: Lost) -> bool {
+        let retry = failure.kind == FailureKind::Terminated && lost.may_retry();
+        if retry {
+            self.registry.retries.fetch_add(1, Ordering::Relaxed);
+        }
+        retry
+    }
+}
+
+/// The same request once more; only for one without a body.
+fn copy(request: &Request<RequestBody>) -> Request<RequestBody> {
+    let mut copy = Request::new(RequestBody::Empty);
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.version_mut() = request.version();
+    *copy.headers_mut() = request.headers().clone();
+    *copy.extensions_mut() = request.extensions().clone();
+    copy
+}

@@ -1,0 +1,146 @@
+//! Opens connections to servers.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use rustix::io::Errno;
+use rustix::net::RecvFlags;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+use vane_core::value::endpoint::{Endpoint, Host};
+
+use crate::upstream::failure::{Failure, FailureKind};
+
+/// A connection to a server.
+#[derive(Debug)]
+pub(crate) enum Stream {
+    /// Over TCP.
+    Tcp(TcpStream),
+    /// Over a Unix socket.
+    Unix(UnixStream),
+}
+
+impl Stream {
+    /// Connects within `limit`, trying every address of a name in turn.
+    ///
+    /// # Errors
+    /// Says whether the name, the connection or the time failed.
+    ///
+    /// # Cancel safety
+    /// Dropping the future gives the attempt up; nothing stays open.
+    pub(crate) async fn connect(target: &Endpoint, limit: Duration) -> Result<Self, Failure> {
+        let connecting = async {
+            match target {
+                Endpoint::Tcp { host, port } => tcp(host, *port).await.map(Self::Tcp),
+                Endpoint::Unix(path) => match UnixStream::connect(&**path).await {
+                    Ok(stream) => Ok(Self::Unix(stream)),
+                    Err(error) => Err(Failure::connect(error)),
+                },
+            }
+        };
+        match tokio::time::timeout(limit, connecting).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(Failure::new(FailureKind::ConnectTimeout)),
+        }
+    }
+
+    /// A second handle on the same socket, for [`is_quiet`].
+    pub(crate) fn probe(&self) -> io::Result<OwnedFd> {
+        match self {
+            Self::Tcp(stream) => stream.as_fd().try_clone_to_owned(),
+            Self::Unix(stream) => stream.as_fd().try_clone_to_owned(),
+        }
+    }
+}
+
+/// Whether the peer has neither closed the connection nor sent anything, as far as the kernel
+/// knows at this moment.
+pub(crate) fn is_quiet(probe: &OwnedFd) -> bool {
+    let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+    let mut byte = [0_u8; 1];
+    matches!(rustix::net::recv(probe, &mut byte, flags), Err(Errno::AGAIN))
+}
+
+async fn tcp(host: &Host, port: u16) -> Result<TcpStream, Failure> {
+    let mut last = None;
+    for address in resolve(host, port).await? {
+        match TcpStream::connect(address).await {
+            Ok(stream) => {
+                // Without it small pieces of a streamed body wait for acknowledgements.
+                let _ = stream.set_nodelay(true);
+                return Ok(stream);
+            }
+            Err(error) => last = Some(error),
+        }
+    }
+    Err(last.map_or_else(|| Failure::new(FailureKind::Resolve), Failure::connect))
+}
+
+async fn resolve(host: &Host, port: u16) -> Result<Vec<SocketAddr>, Failure> {
+    match host {
+        Host::Ip(address) => Ok(vec![SocketAddr::new(*address, port)]),
+        Host::Name(name) => match tokio::net::lookup_host((&**name, port)).await {
+            Ok(addresses) => Ok(addresses.collect()),
+            Err(error) => Err(Failure::with(FailureKind::Resolve, error)),
+        },
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
+            Self::Unix(stream) => Pin::new(stream).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Unix(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            Self::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+}

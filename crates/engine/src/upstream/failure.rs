@@ -1,0 +1,165 @@
+//! What can go wrong between here and a server, and the one place that decides what may be
+//! tried again.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+
+use http::Method;
+
+/// An exchange with a server that did not come to an answer.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    /// What happened.
+    pub(crate) kind: FailureKind,
+    source: Option<Box<dyn Error + Send + Sync>>,
+}
+
+/// What happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FailureKind {
+    /// The server's name has no address.
+    Resolve,
+    /// Nothing listens there.
+    Refused,
+    /// No way leads there.
+    Unreachable,
+    /// The connection could not be made for another reason.
+    Connect,
+    /// The connection did not stand in time.
+    ConnectTimeout,
+    /// The server closed the connection before its answer.
+    Terminated,
+    /// The answer did not begin in time.
+    ResponseTimeout,
+    /// What the server sent is no HTTP.
+    Protocol,
+    /// The client's body is larger than the rule allows.
+    BodyTooLarge,
+    /// The client stopped sending its body.
+    BodyIdle,
+    /// The client's body broke off.
+    BodyBroken,
+}
+
+impl FailureKind {
+    /// Whether the client, not the server, is at fault.
+    pub(crate) fn is_clients(self) -> bool {
+        matches!(self, Self::BodyTooLarge | Self::BodyIdle | Self::BodyBroken)
+    }
+}
+
+impl Failure {
+    /// Of this kind, with nothing more to say.
+    pub(crate) fn new(kind: FailureKind) -> Self {
+        Self { kind, source: None }
+    }
+
+    /// Of this kind, because of `source`.
+    pub(crate) fn with(
+        kind: FailureKind,
+        source: impl Into<Box<dyn Error + Send + Sync>>,
+    ) -> Self {
+        Self { kind, source: Some(source.into()) }
+    }
+
+    /// A connection that could not be made.
+    pub(crate) fn connect(error: io::Error) -> Self {
+        let kind = match error.kind() {
+            io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => FailureKind::Refused,
+            io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
+                FailureKind::Unreachable
+            }
+            io::ErrorKind::TimedOut => FailureKind::ConnectTimeout,
+            _ => FailureKind::Connect,
+        };
+        Self::with(kind, error)
+    }
+
+    /// What hyper says of a connection in use.
+    pub(crate) fn exchange(error: hyper::Error) -> Self {
+        let kind = if error.is_parse() || error.is_parse_status() {
+            FailureKind::Protocol
+        } else {
+            FailureKind::Terminated
+        };
+        Self::with(kind, error)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.kind {
+            FailureKind::Resolve => "the upstream's name has no address",
+            FailureKind::Refused => "the upstream refused the connection",
+            FailureKind::Unreachable => "the upstream cannot be reached",
+            FailureKind::Connect => "the connection to the upstream failed",
+            FailureKind::ConnectTimeout => "the connection to the upstream took too long",
+            FailureKind::Terminated => "the upstream closed the connection before its answer",
+            FailureKind::ResponseTimeout => "the upstream's answer took too long",
+            FailureKind::Protocol => "the upstream's answer is not HTTP",
+            FailureKind::BodyTooLarge => "the request's body is too large",
+            FailureKind::BodyIdle => "the client stopped sending its body",
+            FailureKind::BodyBroken => "the request's body broke off",
+        })?;
+        match &self.source {
+            Some(source) => write!(f, ": {source}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Error for Failure {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.source.as_ref().map(|source| &**source as _)
+    }
+}
+
+/// What is known of a request whose connection failed before any byte of an answer.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Lost {
+    /// None of its bytes had been written.
+    pub(crate) unsent: bool,
+    /// The connection had carried an exchange before, so the server may have closed it while
+    /// the request was on its way.
+    pub(crate) reused: bool,
+    /// It may be repeated by RFC 9110 §9.2.2 and is still complete here.
+    pub(crate) repeatable: bool,
+}
+
+impl Lost {
+    /// Whether another connection may be tried without risk of doing anything twice.
+    pub(crate) fn may_retry(self) -> bool {
+        self.unsent || (self.reused && self.repeatable)
+    }
+}
+
+/// The methods that RFC 9110 §9.2.2 calls idempotent.
+pub(crate) fn is_idempotent(method: &Method) -> bool {
+    [Method::GET, Method::HEAD, Method::OPTIONS, Method::TRACE, Method::PUT, Method::DELETE]
+        .contains(method)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_cannot_have_been_processed_twice_is_tried_again() {
+        let table = [
+            (Lost { unsent: true, reused: false, repeatable: false }, true),
+            (Lost { unsent: false, reused: true, repeatable: true }, true),
+            (Lost { unsent: false, reused: true, repeatable: false }, false),
+            (Lost { unsent: false, reused: false, repeatable: true }, false),
+        ];
+        for (lost, expected) in table {
+            assert_eq!(lost.may_retry(), expected, "{lost:?}");
+        }
+    }
+
+    #[test]
+    fn a_post_is_not_idempotent() {
+        assert!(is_idempotent(&Method::GET) && is_idempotent(&Method::DELETE));
+        assert!(!is_idempotent(&Method::POST) && !is_idempotent(&Method::PATCH));
+    }
+}

@@ -1,0 +1,82 @@
+//! The idle upstream connections of one worker.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::upstream::http1::Http1;
+use crate::upstream::http2::Http2;
+
+/// Idle HTTP/1.1 connections kept for one server.
+const MOST_IDLE: usize = 256;
+/// How long one is kept.
+const IDLE_TIME: Duration = Duration::from_secs(50);
+
+/// The idle upstream connections of one worker, by server. Only that worker uses it, so its
+/// lock is never waited for.
+#[derive(Debug, Default)]
+pub(crate) struct Pool {
+    idle: Mutex<Idle>,
+}
+
+#[derive(Debug, Default)]
+struct Idle {
+    http1: HashMap<u64, Vec<Box<Http1>>>,
+    http2: HashMap<u64, Http2>,
+}
+
+impl Pool {
+    /// The idle connection to the server `origin` that was used last and still stands. With
+    /// `sure`, see [`Http1::is_usable`].
+    pub(crate) fn take_http1(&self, origin: u64, sure: bool) -> Option<Box<Http1>> {
+        loop {
+            let mut connection = self.lock().http1.get_mut(&origin)?.pop()?;
+            if connection.is_usable(sure) {
+                return Some(connection);
+            }
+        }
+    }
+
+    /// Keeps a connection for the next request to `origin`.
+    pub(crate) fn put_http1(&self, origin: u64, mut connection: Box<Http1>) {
+        connection.since = Instant::now();
+        connection.reused = true;
+        let mut idle = self.lock();
+        let of_origin = idle.http1.entry(origin).or_default();
+        if of_origin.len() < MOST_IDLE {
+            of_origin.push(connection);
+        }
+    }
+
+    /// The connection to the server `origin`, if it takes requests.
+    pub(crate) fn http2(&self, origin: u64) -> Option<Http2> {
+        let mut idle = self.lock();
+        let sender = idle.http2.get(&origin)?;
+        if sender.is_ready() {
+            return Some(sender.clone());
+        }
+        idle.http2.remove(&origin);
+        None
+    }
+
+    /// Shares a connection with the next requests to `origin`.
+    pub(crate) fn put_http2(&self, origin: u64, sender: Http2) {
+        self.lock().http2.insert(origin, sender);
+    }
+
+    /// Closes connections that their server has closed or that have been idle for too long.
+    pub(crate) fn sweep(&self, now: Instant) {
+        let mut idle = self.lock();
+        for connections in idle.http1.values_mut() {
+            connections.retain_mut(|connection| {
+                now.duration_since(connection.since) < IDLE_TIME && connection.is_usable(false)
+            });
+        }
+        idle.http1.retain(|_, connections| !connections.is_empty());
+        idle.http2.retain(|_, sender| sender.is_ready());
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Idle> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
