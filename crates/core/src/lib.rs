@@ -5,6 +5,10 @@
 //!
 //! Modules stand in flow order and use only what stands below them.
 
+pub mod graph;
+
+pub mod rules;
+
 pub mod json;
 
 pub mod value;
