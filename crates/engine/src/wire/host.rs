@@ -81,9 +81,29 @@ mod tests {
     #[test]
     fn what_parsers_read_differently_is_refused() {
         for text in [
-            "", ":80", "a:", "a:b", "a:+1", "a:65536", "a:80:80", "a b", "a,b", "user@a", "a/b",
-            "a%2eb", "[::1", "::1", "[::1]x", "[v1.x]", "[fe80::1%25eth0]", "[]", "a\u{e9}",
-            "a?b", "a#b", "a\\b", "[127.0.0.1]",
+            "",
+            ":80",
+            "a:",
+            "a:b",
+            "a:+1",
+            "a:65536",
+            "a:80:80",
+            "a b",
+            "a,b",
+            "user@a",
+            "a/b",
+            "a%2eb",
+            "[::1",
+            "::1",
+            "[::1]x",
+            "[v1.x]",
+            "[fe80::1%25eth0]",
+            "[]",
+            "a\u{e9}",
+            "a?b",
+            "a#b",
+            "a\\b",
+            "[127.0.0.1]",
         ] {
             assert_eq!(read(text), None, "{text:?}");
         }
