@@ -5,7 +5,7 @@ use std::fmt;
 
 use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, Method, Request, Uri, Version};
+use http::{HeaderMap, Request, Uri, Version};
 use hyper::body::Incoming;
 use vane_core::graph::facts::{ConnectionFacts, Facts, RequestFacts};
 use vane_core::value::path::{PathError, normalise};
@@ -27,6 +27,8 @@ pub(super) enum Malformed {
     Authority(AuthorityError),
     /// Its path is no path.
     Path(PathError),
+    /// Its normal form is no legal target.
+    Target,
 }
 
 impl fmt::Display for Malformed {
@@ -34,6 +36,7 @@ impl fmt::Display for Malformed {
         match self {
             Self::Authority(error) => error.fmt(f),
             Self::Path(error) => error.fmt(f),
+            Self::Target => f.write_str("the request target is malformed"),
         }
     }
 }
@@ -48,7 +51,7 @@ impl Draft {
         let authority = Authority::of(&parts.uri, &parts.headers, parts.version)
             .map_err(Malformed::Authority)?;
         let host = authority.host().into();
-        let target = normal_target(&parts.uri).map_err(Malformed::Path)?;
+        let target = normal_target(&parts.uri)?;
         Ok((Self { parts, host, target }, body))
     }
 
@@ -71,11 +74,6 @@ impl Draft {
     /// As the client sent it.
     pub(super) fn version(&self) -> Version {
         self.parts.version
-    }
-
-    /// As the client sent it.
-    pub(super) fn method(&self) -> &Method {
-        &self.parts.method
     }
 
     /// As the client sent it.
@@ -122,14 +120,14 @@ impl Draft {
 }
 
 /// Path and query with the path normalised; nothing where it already is.
-fn normal_target(uri: &Uri) -> Result<Option<PathAndQuery>, PathError> {
+fn normal_target(uri: &Uri) -> Result<Option<PathAndQuery>, Malformed> {
     if uri.path() == "*" {
         return Ok(None);
     }
-    let Cow::Owned(mut path) = normalise(uri.path())? else { return Ok(None) };
+    let Cow::Owned(mut path) = normalise(uri.path()).map_err(Malformed::Path)? else { return Ok(None) };
     if let Some(query) = uri.query() {
         path.push('?');
         path.push_str(query);
     }
-    PathAndQuery::try_from(path).map(Some).map_err(|_| PathError::Character)
+    PathAndQuery::try_from(path).map(Some).map_err(|_| Malformed::Target)
 }
