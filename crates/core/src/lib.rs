@@ -9,6 +9,10 @@
 //!
 //! Modules stand in flow order and use only what stands below them.
 
+pub mod plan;
+
+pub mod explain;
+
 pub mod compile;
 
 pub mod graph;
@@ -28,3 +32,5 @@ pub mod value;
 pub mod diagnostic;
 
 pub mod source;
+
+pub mod plugin;
