@@ -15,6 +15,8 @@
 //! //- env-problem LINE                   what the reader of `.env` stumbled over
 //! ```
 
+#![expect(clippy::unwrap_used, reason = "a failed helper is a failed test")]
+
 use std::{
     collections::BTreeMap,
     fmt::Write,

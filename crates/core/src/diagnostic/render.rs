@@ -227,13 +227,13 @@ mod tests {
     use super::*;
     use crate::{diagnostic::code::Code, source::SourceFile};
 
-    fn rendered(text: &str, mark: std::ops::Range<usize>, colour: bool) -> String {
+    fn rendered(source: &str, mark: std::ops::Range<usize>, colour: bool) -> String {
         let mut sources = Sources::default();
-        let file = sources.add(SourceFile::new("a.json", text));
+        let file = sources.add(SourceFile::new("a.json", source));
         let mut diagnostics = Diagnostics::default();
         let span = Span::new(file, mark.start, mark.end);
         diagnostics.error(Code::BadValue, span, "no").label("here").help("so");
-        super::text(&diagnostics, &sources, colour)
+        text(&diagnostics, &sources, colour)
     }
 
     #[test]
@@ -263,7 +263,7 @@ mod tests {
     fn what_a_terminal_would_obey_is_escaped() {
         let mut diagnostics = Diagnostics::default();
         diagnostics.general(Code::BadValue, "a\u{1b}[31mb");
-        let shown = super::text(&diagnostics, &Sources::default(), false);
+        let shown = text(&diagnostics, &Sources::default(), false);
         assert!(!shown.contains('\u{1b}'), "{shown}");
     }
 }

@@ -57,7 +57,7 @@ impl fmt::Display for NameError {
         match self {
             Self::Empty => out.write_str("a name is not empty"),
             Self::TooLong => write!(out, "a name has at most {LONGEST} characters"),
-            Self::BadCharacter(c) => write!(out, "a name has no `{}`", visible(*c)),
+            Self::BadCharacter(c) => write!(out, "a name cannot contain `{}`", visible(*c)),
         }
     }
 }
