@@ -39,9 +39,36 @@ impl HostDispatch {
         self.below(host).unwrap_or(self.otherwise)
     }
 
+    /// The name of the bucket that [`Self::choose`] chooses, as it would be written.
+    pub fn bucket(&self, host: &str) -> Option<String> {
+        if self.exact.contains_key(host) {
+            return Some(host.to_owned());
+        }
+        let (label, parent) = host.split_once('.')?;
+        if self.one_label.contains_key(parent) && !label.is_empty() {
+            return Some(format!("*.{parent}"));
+        }
+        let mut parents = std::iter::successors(Some(parent), |name| parent_domain(name));
+        parents.find(|name| self.suffixes.contains_key(*name)).map(|name| format!(".{name}"))
+    }
+
+    /// Every name as it would be written, and where it leads: exact ones, `*.` ones, suffixes;
+    /// each kind sorted.
+    pub fn entries(&self) -> Vec<(String, NodeId)> {
+        let exact = sorted(&self.exact).map(|(name, node)| (name.to_owned(), node));
+        let one_label = sorted(&self.one_label).map(|(name, node)| (format!("*.{name}"), node));
+        let suffixes = sorted(&self.suffixes).map(|(name, node)| (format!(".{name}"), node));
+        exact.chain(one_label).chain(suffixes).collect()
+    }
+
+    pub(crate) fn edges(&self) -> impl Iterator<Item = NodeId> {
+        let named = [&self.exact, &self.one_label, &self.suffixes].into_iter();
+        named.flat_map(HashMap::values).copied().chain([self.otherwise])
+    }
+
     fn below(&self, host: &str) -> Option<NodeId> {
-        let mut parent = parent_domain(host)?;
-        if let Some(&node) = self.one_label.get(parent) {
+        let (label, mut parent) = host.split_once('.')?;
+        if let Some(&node) = self.one_label.get(parent).filter(|_| !label.is_empty()) {
             return Some(node);
         }
         if self.suffixes.is_empty() {
@@ -74,13 +101,42 @@ pub struct PathDispatch {
 }
 
 impl PathDispatch {
-    /// Where a flow with this path goes on: the most exact bucket that covers it.
+    /// Where a flow with this path goes on: the most exact bucket that covers it. No prefix
+    /// covers the `*` of an `OPTIONS` request.
     pub fn choose(&self, path: &str) -> NodeId {
         if let Some(&node) = self.exact.get(path) {
             return node;
         }
-        self.prefixes.longest(path).unwrap_or(self.otherwise)
+        let below = path.starts_with('/').then(|| self.prefixes.longest(path)).flatten();
+        below.unwrap_or(self.otherwise)
     }
+
+    /// The name of the bucket that [`Self::choose`] chooses.
+    pub fn bucket(&self, path: &str) -> Option<String> {
+        if self.exact.contains_key(path) {
+            return Some(path.to_owned());
+        }
+        let prefix = path.starts_with('/').then(|| self.prefixes.longest_prefix(path)).flatten();
+        prefix.map(|prefix| format!("{prefix} or below"))
+    }
+
+    /// Every path and where it leads: exact ones, then prefixes; each kind sorted.
+    pub fn entries(&self) -> Vec<(String, NodeId)> {
+        let exact = sorted(&self.exact).map(|(path, node)| (path.to_owned(), node));
+        let prefixes = self.prefixes.entries().into_iter();
+        exact.chain(prefixes.map(|(path, node)| (format!("{path} or below"), node))).collect()
+    }
+
+    pub(crate) fn edges(&self) -> impl Iterator<Item = NodeId> {
+        let below = self.prefixes.branches.iter().filter_map(|branch| branch.node);
+        self.exact.values().copied().chain(below).chain([self.otherwise])
+    }
+}
+
+fn sorted(names: &HashMap<Box<str>, NodeId>) -> impl Iterator<Item = (&str, NodeId)> {
+    let mut sorted: Vec<_> = names.iter().map(|(name, &node)| (&**name, node)).collect();
+    sorted.sort_unstable();
+    sorted.into_iter()
 }
 
 /// Path prefixes by segment.
@@ -119,6 +175,20 @@ impl PathTrie {
             let Some(&child) = branch.children.get(segment) else { break };
             branch = &self.branches[child];
             found = branch.node.or(found);
+        }
+        found
+    }
+
+    /// The longest prefix that covers `path`, with a leading `/`.
+    fn longest_prefix(&self, path: &str) -> Option<String> {
+        let (mut branch, mut walked) = (&self.branches[0], String::new());
+        let mut found = branch.node.map(|_| "/".to_owned());
+        for segment in segments(path) {
+            let Some(&child) = branch.children.get(segment) else { break };
+            branch = &self.branches[child];
+            walked.push('/');
+            walked.push_str(segment);
+            found = branch.node.map(|_| walked.clone()).or(found);
         }
         found
     }

@@ -18,7 +18,8 @@ pub(super) fn holds(condition: &Condition, facts: &Facts<'_>) -> bool {
     }
 }
 
-fn passes(predicate: &Predicate, facts: &Facts<'_>) -> bool {
+/// Whether the answer to one question is yes.
+pub fn passes(predicate: &Predicate, facts: &Facts<'_>) -> bool {
     let field = &predicate.field;
     match &predicate.test {
         Test::Cidr(networks) => address(field, facts)
@@ -65,7 +66,8 @@ fn offers(test: &Test, facts: &Facts<'_>) -> bool {
     })
 }
 
-fn text_passes(test: &Test, field: &Field, text: &str) -> bool {
+/// Whether a text passes a test of texts; tests of addresses and ports fail.
+pub fn text_passes(test: &Test, field: &Field, text: &str) -> bool {
     match test {
         Test::OneOf(wanted) => wanted.iter().any(|wanted| equal(field, wanted, text)),
         Test::Host(patterns) => patterns.iter().any(|pattern| host_matches(pattern, text)),
@@ -96,5 +98,5 @@ fn host_matches(pattern: &HostPattern, host: &str) -> bool {
 
 fn below(prefix: &str, path: &str) -> bool {
     let rest = path.strip_prefix(prefix.trim_end_matches('/'));
-    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    path.starts_with('/') && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }

@@ -3,17 +3,19 @@
 //! A [`FlowGraph`] is a vector of nodes. Edges are [`NodeId`]s and only ever lead to nodes that
 //! were added earlier, so a walk ends. Executor and `explain` use the same [`walk`].
 
-pub mod dispatch;
-mod evaluate;
-pub mod facts;
-pub mod read;
-pub mod render;
+pub mod dump;
 pub mod walk;
+pub mod evaluate;
+pub mod render;
+pub mod read;
+pub mod facts;
+pub mod dispatch;
 
 use std::fmt;
 use std::net::SocketAddr;
 
 use crate::graph::dispatch::{HostDispatch, PathDispatch};
+use crate::rules::Conjunction;
 use crate::rules::action::Action;
 use crate::rules::condition::Condition;
 use crate::rules::middleware::Middleware;
@@ -48,7 +50,8 @@ pub struct FlowGraph {
     pub upstreams: Vec<Upstream>,
     /// Peers whose forwarded headers count.
     pub trusted_proxies: Vec<ipnet::IpNet>,
-    /// Over all of the above, spans and file names left out.
+    /// Over what the rules, upstreams and trusted proxies mean; the nodes follow from these.
+    /// Files and lines do not count.
     pub hash: GraphHash,
 }
 
@@ -102,8 +105,18 @@ pub struct RuleInfo {
     pub place: Box<str>,
     /// The deepest layer that it needs.
     pub layer: Layer,
+    /// The sockets it is reached through, sorted; fewer than written where a family is suppressed.
+    pub binds: Vec<(Transport, SocketAddr)>,
+    /// It matches when any of these holds.
+    pub alternatives: Vec<Conjunction>,
+    /// Decides before specificity; larger first.
+    pub priority: i64,
     /// The largest request body let through; `None` is unlimited.
     pub max_body: Option<ByteSize>,
+    /// Whether it asks its listeners to terminate TLS.
+    pub terminates_tls: bool,
+    /// Its [`Node::Rule`].
+    pub entry: NodeId,
 }
 
 /// One step of a walk.
@@ -147,6 +160,23 @@ pub enum Node {
     },
     /// No rule matched.
     NoMatch,
+}
+
+impl Node {
+    /// Where a walk may go on from here, sorted, each once.
+    pub fn edges(&self) -> Vec<NodeId> {
+        let mut edges: Vec<NodeId> = match self {
+            Self::Host(dispatch) => dispatch.edges().collect(),
+            Self::Path(dispatch) => dispatch.edges().collect(),
+            Self::Test { yes, no, .. } => vec![*yes, *no],
+            Self::Rule { next, .. } | Self::Middleware { next, .. } => vec![*next],
+            Self::ServeHttp { entry } => vec![*entry],
+            Self::Action(_) | Self::NoMatch => Vec::new(),
+        };
+        edges.sort_unstable();
+        edges.dedup();
+        edges
+    }
 }
 
 impl fmt::Display for NodeId {

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 
 use crate::value::field::{Field, Layer};
 use crate::value::host_pattern::HostPattern;
+use crate::value::regex::Regex;
 
 /// A predicate or a combination of predicates.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -94,6 +95,12 @@ impl Pattern {
     /// The compiled form.
     pub fn regex(&self) -> &regex::Regex {
         &self.0
+    }
+}
+
+impl From<&Regex> for Pattern {
+    fn from(regex: &Regex) -> Self {
+        Self(regex.compiled().clone())
     }
 }
 

@@ -78,6 +78,8 @@ pub struct Bind {
     pub address: SocketAddr,
     /// What the operator wrote, such as `:443`; both families of one entry share it.
     pub written: Box<str>,
+    /// Whether the entry names both families at once, so that one of them may be left out.
+    pub expanded: bool,
     /// Where it is written.
     pub span: Span,
 }

@@ -71,6 +71,24 @@ impl Template {
     }
 }
 
+/// Puts parts together; literals that follow one another become one.
+impl FromIterator<Segment> for Template {
+    fn from_iter<I: IntoIterator<Item = Segment>>(parts: I) -> Self {
+        let (mut segments, mut literal) = (Vec::new(), String::new());
+        for part in parts {
+            match part {
+                Segment::Literal(text) => literal.push_str(&text),
+                Segment::Field(field) => {
+                    push_literal(&mut segments, &mut literal);
+                    segments.push(Segment::Field(field));
+                }
+            }
+        }
+        push_literal(&mut segments, &mut literal);
+        Self { segments }
+    }
+}
+
 /// The written form; parses back to the same template.
 impl fmt::Display for Template {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {

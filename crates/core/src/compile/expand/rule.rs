@@ -1,0 +1,163 @@
+//! One written rule.
+
+use crate::compile::expand::{Context, Noted, Notes, TlsNote, action, condition, middleware, site};
+use crate::config;
+use crate::config::tls::Tls;
+use crate::diagnostic::code::Code;
+use crate::rules::action::Action;
+use crate::rules::condition::{Condition, Test};
+use crate::rules::middleware::Middleware;
+use crate::rules::{Bind, Conjunction, Rule};
+use crate::shape::Keyed;
+use crate::source::{Span, Spanned};
+use crate::value::field::{Field, Layer};
+use crate::value::host_pattern::HostPattern;
+use crate::value::listen_addr::{ListenAddr, ListenHost, Transport};
+
+/// The rules that a written rule means; none where something is wrong with it.
+pub(super) fn expand(written: &config::Rule, ctx: &mut Context<'_>) -> Vec<Noted> {
+    match &written.site {
+        Some(names) => site::expand(written, names, ctx),
+        None => ordinary(written, ctx).into_iter().collect(),
+    }
+}
+
+fn ordinary(written: &config::Rule, ctx: &mut Context<'_>) -> Option<Noted> {
+    let binds = listen(written, ctx);
+    let parts = parts(written, ctx);
+    let (binds, parts) = (binds?, parts?);
+    let tls = written.tls.as_ref().map(|tls| note(tls, &parts.alternatives));
+    let rule = Rule {
+        name: written.name.value.clone(),
+        span: written.name.span,
+        binds,
+        alternatives: parts.alternatives,
+        middleware: parts.middleware,
+        action: parts.action,
+        priority: priority(written),
+        max_body: written.max_body.as_ref().map(|size| size.value),
+        terminates_tls: tls.is_some(),
+    };
+    Some((rule, Notes { tls }))
+}
+
+/// What rules with and without preset have in common.
+pub(super) struct Parts {
+    pub(super) alternatives: Vec<Conjunction>,
+    pub(super) middleware: Vec<Middleware>,
+    pub(super) action: Action,
+}
+
+/// Expands match, middleware and action, and checks that they go together.
+pub(super) fn parts(written: &config::Rule, ctx: &mut Context<'_>) -> Option<Parts> {
+    let mut deepest = None;
+    let alternatives = match &written.predicate {
+        Some(predicate) => condition::alternatives(&predicate.value, &mut deepest, ctx),
+        None => Some(vec![Conjunction::default()]),
+    };
+    let middleware = written.middleware.as_ref().map(|list| middleware::expand(&list.items, ctx));
+    let action = action::expand(written, ctx);
+    let (alternatives, middleware) = (alternatives?, middleware.unwrap_or(Some(Vec::new()))?);
+    let (action, key) = action?;
+    let parts = Parts { alternatives, middleware, action };
+    fits(written, &parts, key, deepest, ctx).then_some(parts)
+}
+
+/// The priority, 0 unless written.
+pub(super) fn priority(written: &config::Rule) -> i64 {
+    written.priority.as_ref().map_or(0, |priority| priority.value.get())
+}
+
+/// The certificate that a written `tls` asks for.
+pub(super) fn note(tls: &Keyed<Tls>, alternatives: &[Conjunction]) -> TlsNote {
+    let names = match &tls.value.names {
+        Some(names) => names.items().iter().map(|name| name.value.clone()).collect(),
+        None => exact_hosts(alternatives),
+    };
+    let default = tls.value.default.as_ref().is_some_and(|default| default.value);
+    TlsNote { span: tls.key, names, default }
+}
+
+fn exact_hosts(alternatives: &[Conjunction]) -> Vec<HostPattern> {
+    let conditions = alternatives.iter().flat_map(|all| &all.conditions);
+    let patterns = conditions.flat_map(|condition| match condition {
+        Condition::Test(predicate) => match (&predicate.field, &predicate.test) {
+            (Field::HttpHost | Field::TlsSni, Test::Host(patterns)) => patterns.as_slice(),
+            _ => &[],
+        },
+        _ => &[],
+    });
+    patterns.filter(|pattern| matches!(pattern, HostPattern::Exact(_))).cloned().collect()
+}
+
+fn listen(written: &config::Rule, ctx: &mut Context<'_>) -> Option<Vec<Bind>> {
+    let Some(listen) = &written.listen else {
+        let message = format!("rule `{}` has no `listen`", written.name.value);
+        ctx.error(Code::MissingKey, written.name.span, message)
+            .help("write where it listens, such as `\"listen\": \":443\"`, or use `site`");
+        return None;
+    };
+    let binds: Vec<_> = listen.value.items().iter().map(|address| bind(address, ctx)).collect();
+    let binds: Option<Vec<_>> = binds.into_iter().collect();
+    binds.map(|binds| binds.concat())
+}
+
+fn bind(address: &Spanned<ListenAddr>, ctx: &mut Context<'_>) -> Option<Vec<Bind>> {
+    if address.value.transport == Transport::Udp {
+        ctx.not_available(address.span, "listen on UDP");
+        return None;
+    }
+    Some(binds(address.value, address.span))
+}
+
+/// The sockets that one entry means.
+pub(super) fn binds(address: ListenAddr, span: Span) -> Vec<Bind> {
+    let written = address.to_string().into_boxed_str();
+    let expanded = address.host == ListenHost::Both;
+    let bind = |(transport, address)| Bind {
+        transport,
+        address,
+        written: written.clone(),
+        expanded,
+        span,
+    };
+    address.expand().into_iter().map(bind).collect()
+}
+
+/// Refuses what needs a request in a rule that never sees one.
+fn fits(
+    written: &config::Rule,
+    parts: &Parts,
+    key: Span,
+    deepest: Option<Spanned<Field>>,
+    ctx: &mut Context<'_>,
+) -> bool {
+    let tunnels = matches!(parts.action, Action::Tunnel(_));
+    let asks_request =
+        deepest.as_ref().is_some_and(|field| field.value.layer() >= Layer::Request);
+    if tunnels && let Some(field) = deepest.filter(|_| asks_request) {
+        let message = format!("a tunnel is chosen before `{}` is known", field.value);
+        ctx.error(Code::LayerConflict, field.span, message)
+            .label("only HTTP requests have this")
+            .secondary(key, "a tunnel passes bytes on and sees no request")
+            .help("match on the connection or on `tls.sni`, or use `forward`");
+        return false;
+    }
+    if tunnels && let Some(tls) = &written.tls {
+        ctx.not_available(tls.key, "terminate TLS in front of a tunnel");
+        return false;
+    }
+    let raw = tunnels || (parts.action == Action::Close && !asks_request);
+    !raw || no_request_parts(written, key, ctx)
+}
+
+fn no_request_parts(written: &config::Rule, key: Span, ctx: &mut Context<'_>) -> bool {
+    let middleware = written.middleware.as_ref().and_then(|list| list.items.first());
+    let middleware = middleware.map(|first| (first.span, "middleware"));
+    let max_body = written.max_body.as_ref().map(|size| (size.span, "`max_body`"));
+    let Some((span, what)) = middleware.or(max_body) else { return true };
+    ctx.error(Code::LayerConflict, span, format!("{what} works on requests, and this rule has none"))
+        .secondary(key, "this acts on whole connections")
+        .help("take it away, or use an action that answers requests");
+    false
+}

@@ -1,0 +1,83 @@
+//! Branches of one priority, by their hosts.
+
+use std::collections::{BTreeMap, HashMap};
+
+use crate::compile::analyze::order::{Branch, HostKey};
+use crate::compile::lower::{Builder, paths};
+use crate::graph::dispatch::{HostDispatch, HostField, parent_domain};
+use crate::graph::{Node, NodeId};
+
+/// Builds the bucket of each host, from the least exact, and the node that chooses among them.
+pub(super) fn lower(
+    branches: &[Branch<'_>],
+    field: HostField,
+    otherwise: NodeId,
+    builder: &mut Builder,
+) -> NodeId {
+    let mut buckets = buckets(branches);
+    let any = buckets.remove(&HostKey::Any).unwrap_or_default();
+    let otherwise = paths::lower(&any, otherwise, builder);
+    if buckets.is_empty() {
+        return otherwise;
+    }
+    let mut dispatch = HostDispatch {
+        field,
+        exact: HashMap::new(),
+        one_label: HashMap::new(),
+        suffixes: HashMap::new(),
+        otherwise,
+    };
+    for (key, members) in least_exact_first(&buckets) {
+        let behind = behind(*key, &dispatch);
+        let node = paths::lower(members, behind, builder);
+        let (names, name) = match key {
+            HostKey::Exact(name) => (&mut dispatch.exact, name),
+            HostKey::OneLabel(parent) => (&mut dispatch.one_label, parent),
+            HostKey::Suffix(parent) => (&mut dispatch.suffixes, parent),
+            HostKey::Any => continue,
+        };
+        names.insert((*name).into(), node);
+    }
+    builder.push(Node::Host(dispatch))
+}
+
+/// The branches of each bucket.
+type Buckets<'b, 'r> = BTreeMap<HostKey<'r>, Vec<&'b Branch<'r>>>;
+
+fn buckets<'b, 'r>(branches: &'b [Branch<'r>]) -> Buckets<'b, 'r> {
+    let mut buckets = Buckets::new();
+    for branch in branches {
+        for &host in &branch.hosts {
+            buckets.entry(host).or_default().push(branch);
+        }
+    }
+    buckets
+}
+
+/// Keys sort from more to less exact, but suffixes among themselves by name.
+fn least_exact_first<'a, 'b, 'r>(
+    buckets: &'a Buckets<'b, 'r>,
+) -> Vec<(&'a HostKey<'r>, &'a Vec<&'b Branch<'r>>)> {
+    let mut sorted: Vec<_> = buckets.iter().rev().collect();
+    sorted.sort_by_key(|(key, _)| match key {
+        HostKey::Any => (0, 0),
+        HostKey::Suffix(parent) => (1, parent.len()),
+        HostKey::OneLabel(_) => (2, 0),
+        HostKey::Exact(_) => (3, 0),
+    });
+    sorted
+}
+
+/// The next less exact bucket that covers all names of `key`.
+fn behind(key: HostKey<'_>, dispatch: &HostDispatch) -> NodeId {
+    let (one_label, parent) = match key {
+        HostKey::Exact(name) => (parent_domain(name), parent_domain(name)),
+        HostKey::OneLabel(parent) => (None, Some(parent)),
+        HostKey::Suffix(name) => (None, parent_domain(name)),
+        HostKey::Any => (None, None),
+    };
+    let one_label = one_label.and_then(|parent| dispatch.one_label.get(parent));
+    let parents = std::iter::successors(parent, |name| parent_domain(name));
+    let suffix = || parents.into_iter().find_map(|name| dispatch.suffixes.get(name));
+    one_label.or_else(suffix).copied().unwrap_or(dispatch.otherwise)
+}

@@ -1,0 +1,93 @@
+//! Rules to nodes.
+//!
+//! Every edge leads to a node that was added earlier, so chains are built from their ends: the
+//! least exact bucket of the least priority first. Buckets with the same rules and the same end
+//! are one bucket.
+
+mod chain;
+mod hosts;
+mod listener;
+mod paths;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+
+use crate::compile::analyze::Group;
+use crate::graph::{Listener, Node, NodeId, RuleId};
+use crate::rules::Rule;
+
+/// What the groups of listeners become.
+pub(crate) struct Lowered {
+    pub(crate) listeners: Vec<Listener>,
+    pub(crate) nodes: Vec<Node>,
+    /// The [`Node::Rule`] of each rule.
+    pub(crate) entries: Vec<NodeId>,
+}
+
+/// Builds the nodes of all listeners.
+pub(crate) fn lower(rules: &[Rule], groups: &[Group<'_>]) -> Lowered {
+    let mut builder = Builder::new(rules);
+    let mut listeners: Vec<_> =
+        groups.iter().flat_map(|group| listener::lower(group, &mut builder)).collect();
+    listeners.sort_by_key(|listener| (listener.transport.as_str(), listener.address));
+    Lowered { listeners, nodes: builder.nodes, entries: builder.entries }
+}
+
+/// The nodes so far.
+struct Builder {
+    nodes: Vec<Node>,
+    /// The [`Node::Rule`] of each rule.
+    entries: Vec<NodeId>,
+    no_match: NodeId,
+    /// Buckets that stand already, by their branches and by what follows them.
+    buckets: HashMap<BucketKey, NodeId>,
+}
+
+/// The branches of a bucket, and where a flow goes on that none of them takes.
+type BucketKey = (BucketKind, Vec<(RuleId, usize)>, NodeId);
+
+/// How the branches of a bucket are asked.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum BucketKind {
+    /// By their paths first.
+    Paths,
+    /// One after the other.
+    Chain,
+}
+
+impl Builder {
+    fn new(rules: &[Rule]) -> Self {
+        let mut builder = Self {
+            nodes: Vec::new(),
+            entries: Vec::new(),
+            no_match: NodeId(0),
+            buckets: HashMap::new(),
+        };
+        builder.no_match = builder.push(Node::NoMatch);
+        for (id, rule) in (0..).map(RuleId).zip(rules) {
+            let entry = builder.rule(id, rule);
+            builder.entries.push(entry);
+        }
+        builder
+    }
+
+    fn push(&mut self, node: Node) -> NodeId {
+        let id = NodeId(u32::try_from(self.nodes.len()).expect("fewer than 2^32 nodes"));
+        self.nodes.push(node);
+        id
+    }
+
+    fn rule(&mut self, rule: RuleId, meant: &Rule) -> NodeId {
+        let action = self.push(Node::Action(meant.action.clone()));
+        let next = meant.middleware.iter().rev().fold(action, |next, middleware| {
+            self.push(Node::Middleware { middleware: middleware.clone(), next })
+        });
+        self.push(Node::Rule { rule, next })
+    }
+
+    fn entry(&self, rule: RuleId) -> NodeId {
+        self.entries[rule.0 as usize]
+    }
+}

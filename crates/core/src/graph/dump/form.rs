@@ -1,0 +1,482 @@
+//! The JSON form of a graph, streamed: hashing ten thousand rules builds no tree.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt::Display;
+
+use http::HeaderName;
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
+
+use crate::graph::dispatch::HostField;
+use crate::graph::walk::{self, Step};
+use crate::graph::{FlowGraph, Listener, Node, NodeId, RuleInfo};
+use crate::rules::action::{Action, ForwardVersion, ForwardedHost, RespondBody};
+use crate::rules::condition::{Condition, Test};
+use crate::rules::middleware::{HeaderEdit, Middleware, Rewrite};
+use crate::rules::upstream::{Server, Upstream};
+use crate::value::field::{Field, Layer};
+use crate::value::name::RuleName;
+use crate::value::template::Template;
+
+/// A graph as one object.
+#[derive(Serialize)]
+pub(super) struct GraphForm<'g> {
+    hash: Shown<crate::graph::GraphHash>,
+    listeners: Vec<ListenerForm<'g>>,
+    rules: Vec<RuleForm<'g>>,
+    upstreams: Vec<UpstreamForm<'g>>,
+    trusted_proxies: Vec<Shown<ipnet::IpNet>>,
+    nodes: Vec<NodeForm<'g>>,
+}
+
+impl<'g> GraphForm<'g> {
+    pub(super) fn of(graph: &'g FlowGraph) -> Self {
+        Self {
+            hash: Shown(graph.hash),
+            listeners: graph.listeners.iter().map(ListenerForm::of).collect(),
+            rules: graph.rules.iter().map(|rule| RuleForm::of(graph, rule)).collect(),
+            upstreams: graph.upstreams.iter().map(UpstreamForm).collect(),
+            trusted_proxies: graph.trusted_proxies.iter().copied().map(Shown).collect(),
+            nodes: (0..).map(NodeId).zip(&graph.nodes).map(|(id, node)| NodeForm::of(id, node, graph)).collect(),
+        }
+    }
+}
+
+/// What a graph means: what two configurations have to share to be the same.
+#[derive(Serialize)]
+pub(super) struct Meaning<'g> {
+    rules: Vec<RuleForm<'g>>,
+    upstreams: Vec<UpstreamForm<'g>>,
+    trusted_proxies: Vec<Shown<ipnet::IpNet>>,
+}
+
+impl<'g> Meaning<'g> {
+    pub(super) fn of(graph: &'g FlowGraph) -> Self {
+        Self {
+            rules: graph.rules.iter().map(|rule| RuleForm::meaning(graph, rule)).collect(),
+            upstreams: graph.upstreams.iter().map(UpstreamForm).collect(),
+            trusted_proxies: graph.trusted_proxies.iter().copied().map(Shown).collect(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct ListenerForm<'g> {
+    transport: &'static str,
+    address: Shown<std::net::SocketAddr>,
+    written: &'g str,
+    terminates_tls: bool,
+    entry: Shown<NodeId>,
+}
+
+impl<'g> ListenerForm<'g> {
+    fn of(listener: &'g Listener) -> Self {
+        Self {
+            transport: listener.transport.as_str(),
+            address: Shown(listener.address),
+            written: &listener.written,
+            terminates_tls: listener.terminates_tls,
+            entry: Shown(listener.entry),
+        }
+    }
+}
+
+/// A rule as one object.
+#[derive(Serialize)]
+pub(super) struct RuleForm<'g> {
+    name: Shown<&'g RuleName>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    place: Option<&'g str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    entry: Option<Shown<NodeId>>,
+    layer: LayerForm,
+    listen: Vec<String>,
+    terminates_tls: bool,
+    priority: i64,
+    max_body: Option<u64>,
+    r#match: Vec<Vec<ConditionForm<'g>>>,
+    r#use: Vec<MiddlewareForm<'g>>,
+    action: Option<ActionForm<'g>>,
+}
+
+impl<'g> RuleForm<'g> {
+    fn of(graph: &'g FlowGraph, rule: &'g RuleInfo) -> Self {
+        let (place, entry) = (Some(&*rule.place), Some(Shown(rule.entry)));
+        Self { place, entry, ..Self::meaning(graph, rule) }
+    }
+
+    /// Without its place and ids.
+    pub(super) fn meaning(graph: &'g FlowGraph, rule: &'g RuleInfo) -> Self {
+        let mut form = Self {
+            name: Shown(&rule.name),
+            place: None,
+            entry: None,
+            layer: LayerForm(rule.layer),
+            listen: rule.binds.iter().map(|(kind, at)| format!("{kind}/{at}")).collect(),
+            terminates_tls: rule.terminates_tls,
+            priority: rule.priority,
+            max_body: rule.max_body.map(|size| size.bytes()),
+            r#match: alternatives(rule),
+            r#use: Vec::new(),
+            action: None,
+        };
+        let Node::Rule { next, .. } = graph.node(rule.entry) else { return form };
+        for step in walk::steps(graph, *next) {
+            match step {
+                Step::Middleware(_, middleware) => form.r#use.push(MiddlewareForm::of(middleware)),
+                Step::Action(_, action) => form.action = Some(ActionForm::of(action, graph)),
+            }
+        }
+        form
+    }
+}
+
+fn alternatives(rule: &RuleInfo) -> Vec<Vec<ConditionForm<'_>>> {
+    let all = rule.alternatives.iter();
+    all.map(|all| all.conditions.iter().map(ConditionForm).collect()).collect()
+}
+
+struct LayerForm(Layer);
+
+impl Serialize for LayerForm {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.0.as_str())
+    }
+}
+
+/// In the spelling of the configuration language.
+struct ConditionForm<'g>(&'g Condition);
+
+impl Serialize for ConditionForm<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(1))?;
+        match self.0 {
+            Condition::Test(predicate) => {
+                map.serialize_entry(&Shown(&predicate.field), &TestForm(&predicate.test))?;
+            }
+            Condition::All(inner) => map.serialize_entry("all_of", &list(inner))?,
+            Condition::Any(inner) => map.serialize_entry("any_of", &list(inner))?,
+            Condition::Not(inner) => map.serialize_entry("not", &ConditionForm(inner))?,
+        }
+        map.end()
+    }
+}
+
+fn list(inner: &[Condition]) -> Vec<ConditionForm<'_>> {
+    inner.iter().map(ConditionForm).collect()
+}
+
+struct TestForm<'g>(&'g Test);
+
+impl Serialize for TestForm<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(1))?;
+        match self.0 {
+            Test::Exists(wanted) => map.serialize_entry("exists", wanted)?,
+            Test::OneOf(texts) => map.serialize_entry("one_of", texts)?,
+            Test::Host(patterns) => map.serialize_entry("one_of", &shown(patterns))?,
+            Test::Prefix(text) => map.serialize_entry("prefix", text)?,
+            Test::PathPrefix(text) if text.is_empty() => map.serialize_entry("prefix", "/")?,
+            Test::PathPrefix(text) => map.serialize_entry("prefix", text)?,
+            Test::Suffix(text) => map.serialize_entry("suffix", text)?,
+            Test::Contains(text) => map.serialize_entry("contains", text)?,
+            Test::Regex(pattern) => map.serialize_entry("regex", pattern.as_str())?,
+            Test::Cidr(networks) => map.serialize_entry("cidr", &shown(networks))?,
+            Test::Address(addresses) => map.serialize_entry("one_of", &shown(addresses))?,
+            Test::Port(ports) => map.serialize_entry("one_of", ports)?,
+        }
+        map.end()
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case")]
+enum MiddlewareForm<'g> {
+    RequestHeaders(HeaderEditForm<'g>),
+    ResponseHeaders(HeaderEditForm<'g>),
+    Rewrite(RewriteForm<'g>),
+    RateLimit { per: Vec<Shown<&'g Field>>, rate: String, burst: u32, status: u16 },
+}
+
+impl<'g> MiddlewareForm<'g> {
+    fn of(middleware: &'g Middleware) -> Self {
+        match middleware {
+            Middleware::RequestHeaders(edit) => Self::RequestHeaders(HeaderEditForm::of(edit)),
+            Middleware::ResponseHeaders(edit) => Self::ResponseHeaders(HeaderEditForm::of(edit)),
+            Middleware::Rewrite(rewrite) => Self::Rewrite(RewriteForm::of(rewrite)),
+            Middleware::RateLimit(limit) => Self::RateLimit {
+                per: shown(&limit.per),
+                rate: limit.rate.to_string(),
+                burst: limit.burst,
+                status: limit.status.as_u16(),
+            },
+        }
+    }
+}
+
+/// Pairs, not an object: a name may stand twice, and the order is kept.
+#[derive(Serialize)]
+struct HeaderEditForm<'g> {
+    remove: Vec<&'g str>,
+    set: Vec<HeaderForm<'g>>,
+    add: Vec<HeaderForm<'g>>,
+}
+
+type HeaderForm<'g> = (&'g str, Shown<&'g Template>);
+
+impl<'g> HeaderEditForm<'g> {
+    fn of(edit: &'g HeaderEdit) -> Self {
+        Self {
+            remove: edit.remove.iter().map(HeaderName::as_str).collect(),
+            set: headers(&edit.set),
+            add: headers(&edit.add),
+        }
+    }
+}
+
+fn headers(fields: &[(HeaderName, Template)]) -> Vec<HeaderForm<'_>> {
+    fields.iter().map(|(name, value)| (name.as_str(), Shown(value))).collect()
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case")]
+enum RewriteForm<'g> {
+    Path(Shown<&'g Template>),
+    StripPrefix(&'g str),
+    AddPrefix(&'g str),
+    Replace { regex: &'g str, with: &'g str },
+}
+
+impl<'g> RewriteForm<'g> {
+    fn of(rewrite: &'g Rewrite) -> Self {
+        match rewrite {
+            Rewrite::Path(template) => Self::Path(Shown(template)),
+            Rewrite::StripPrefix(prefix) => Self::StripPrefix(prefix),
+            Rewrite::AddPrefix(prefix) => Self::AddPrefix(prefix),
+            Rewrite::Replace { pattern, with } => Self::Replace { regex: pattern.as_str(), with },
+        }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case")]
+enum ActionForm<'g> {
+    Forward {
+        upstream: &'g str,
+        host: HostForm<'g>,
+        connect_ms: u64,
+        response_ms: u64,
+        idle_ms: u64,
+        version: &'static str,
+    },
+    Respond {
+        status: u16,
+        headers: Vec<HeaderForm<'g>>,
+        body: BodyForm<'g>,
+    },
+    Redirect {
+        to: Shown<&'g Template>,
+        status: u16,
+    },
+    Tunnel {
+        to: String,
+        connect_ms: u64,
+        idle_ms: u64,
+    },
+    Close,
+}
+
+impl<'g> ActionForm<'g> {
+    fn of(action: &'g Action, graph: &'g FlowGraph) -> Self {
+        match action {
+            Action::Forward(forward) => Self::Forward {
+                upstream: &graph.upstream(forward.upstream).name,
+                host: HostForm::of(&forward.host),
+                connect_ms: milliseconds(forward.timeouts.connect),
+                response_ms: milliseconds(forward.timeouts.response),
+                idle_ms: milliseconds(forward.timeouts.idle),
+                version: version(forward.version),
+            },
+            Action::Respond(respond) => Self::Respond {
+                status: respond.status.as_u16(),
+                headers: headers(&respond.headers),
+                body: BodyForm::of(&respond.body),
+            },
+            Action::Redirect(redirect) => {
+                Self::Redirect { to: Shown(&redirect.to), status: redirect.status.as_u16() }
+            }
+            Action::Tunnel(tunnel) => Self::Tunnel {
+                to: tunnel.to.to_string(),
+                connect_ms: milliseconds(tunnel.connect_timeout),
+                idle_ms: milliseconds(tunnel.idle_timeout),
+            },
+            Action::Close => Self::Close,
+        }
+    }
+}
+
+fn version(version: ForwardVersion) -> &'static str {
+    match version {
+        ForwardVersion::Auto => "auto",
+        ForwardVersion::Http1 => "1.1",
+        ForwardVersion::Http2 => "2",
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case")]
+enum HostForm<'g> {
+    Preserve,
+    Upstream,
+    Template(Shown<&'g Template>),
+}
+
+impl<'g> HostForm<'g> {
+    fn of(host: &'g ForwardedHost) -> Self {
+        match host {
+            ForwardedHost::Preserve => Self::Preserve,
+            ForwardedHost::Upstream => Self::Upstream,
+            ForwardedHost::Template(template) => Self::Template(Shown(template)),
+        }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case")]
+enum BodyForm<'g> {
+    Template(Shown<&'g Template>),
+    File(&'g str),
+}
+
+impl<'g> BodyForm<'g> {
+    fn of(body: &'g RespondBody) -> Self {
+        match body {
+            RespondBody::Template(template) => Self::Template(Shown(template)),
+            RespondBody::File(path) => Self::File(path),
+        }
+    }
+}
+
+struct UpstreamForm<'g>(&'g Upstream);
+
+impl Serialize for UpstreamForm<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let server = |server: &Server| (Shown(server.url.to_string()), server.weight);
+        let mut map = serializer.serialize_map(Some(2))?;
+        map.serialize_entry("name", &*self.0.name)?;
+        map.serialize_entry("servers", &self.0.servers.iter().map(server).collect::<Vec<_>>())?;
+        map.end()
+    }
+}
+
+#[derive(Serialize)]
+struct NodeForm<'g> {
+    id: Shown<NodeId>,
+    #[serde(flatten)]
+    kind: NodeKind<'g>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+enum NodeKind<'g> {
+    Host {
+        field: &'static str,
+        exact: Targets<'g>,
+        one_label: Targets<'g>,
+        suffixes: Targets<'g>,
+        otherwise: Shown<NodeId>,
+    },
+    Path {
+        exact: Targets<'g>,
+        prefixes: BTreeMap<String, Shown<NodeId>>,
+        otherwise: Shown<NodeId>,
+    },
+    Test {
+        condition: ConditionForm<'g>,
+        layer: LayerForm,
+        yes: Shown<NodeId>,
+        no: Shown<NodeId>,
+    },
+    Rule {
+        rule: Shown<&'g RuleName>,
+        next: Shown<NodeId>,
+    },
+    Middleware {
+        middleware: MiddlewareForm<'g>,
+        next: Shown<NodeId>,
+    },
+    Action {
+        action: ActionForm<'g>,
+    },
+    ServeHttp {
+        entry: Shown<NodeId>,
+    },
+    NoMatch,
+}
+
+impl<'g> NodeForm<'g> {
+    fn of(id: NodeId, node: &'g Node, graph: &'g FlowGraph) -> Self {
+        let kind = match node {
+            Node::Host(dispatch) => NodeKind::Host {
+                field: match dispatch.field {
+                    HostField::HttpHost => "http.host",
+                    HostField::TlsSni => "tls.sni",
+                },
+                exact: targets(&dispatch.exact),
+                one_label: targets(&dispatch.one_label),
+                suffixes: targets(&dispatch.suffixes),
+                otherwise: Shown(dispatch.otherwise),
+            },
+            Node::Path(dispatch) => NodeKind::Path {
+                exact: targets(&dispatch.exact),
+                prefixes: dispatch.prefixes.entries().into_iter().map(shown_target).collect(),
+                otherwise: Shown(dispatch.otherwise),
+            },
+            Node::Test { condition, layer, yes, no } => NodeKind::Test {
+                condition: ConditionForm(condition),
+                layer: LayerForm(*layer),
+                yes: Shown(*yes),
+                no: Shown(*no),
+            },
+            Node::Rule { rule, next } => {
+                NodeKind::Rule { rule: Shown(&graph.rule(*rule).name), next: Shown(*next) }
+            }
+            Node::Middleware { middleware, next } => NodeKind::Middleware {
+                middleware: MiddlewareForm::of(middleware),
+                next: Shown(*next),
+            },
+            Node::Action(action) => NodeKind::Action { action: ActionForm::of(action, graph) },
+            Node::ServeHttp { entry } => NodeKind::ServeHttp { entry: Shown(*entry) },
+            Node::NoMatch => NodeKind::NoMatch,
+        };
+        Self { id: Shown(id), kind }
+    }
+}
+
+/// Names in the order of their letters, and where they lead.
+type Targets<'g> = BTreeMap<&'g str, Shown<NodeId>>;
+
+fn targets(names: &HashMap<Box<str>, NodeId>) -> Targets<'_> {
+    names.iter().map(|(name, node)| (&**name, Shown(*node))).collect()
+}
+
+fn shown_target((name, node): (String, NodeId)) -> (String, Shown<NodeId>) {
+    (name, Shown(node))
+}
+
+/// Serialised as it prints.
+struct Shown<T>(T);
+
+impl<T: Display> Serialize for Shown<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+fn shown<T>(items: &[T]) -> Vec<Shown<&T>> {
+    items.iter().map(Shown).collect()
+}
+
+fn milliseconds(time: std::time::Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
