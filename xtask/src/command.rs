@@ -99,9 +99,12 @@ impl Program {
     }
 }
 
-/// Where the workspace lies.
-pub(crate) fn repository() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the workspace root")
+/// Where the workspace lies: of the run where cargo says it, since worktrees may share a target
+/// directory, else of the build.
+pub(crate) fn repository() -> PathBuf {
+    let built_in = || env!("CARGO_MANIFEST_DIR").into();
+    let xtask = PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(built_in));
+    xtask.parent().expect("xtask lies in the workspace root").to_owned()
 }
 
 /// Where cargo builds: `CARGO_TARGET_DIR`, else `target` in the workspace.

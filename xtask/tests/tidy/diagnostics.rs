@@ -48,22 +48,14 @@ fn codes(repository: &Repository) -> Vec<Code> {
     codes
 }
 
-/// Declarations such as `UnknownKey = "unknown-key"` or `UnknownKey => "unknown-key"`.
+/// Declarations such as `UnknownKey = "unknown-key"` in the table that makes the enum.
 fn named_codes(tokens: &[Token]) -> Vec<Code> {
-    let mut codes: Vec<Code> = Vec::new();
-    for (at, token) in tokens.iter().enumerate() {
-        let is_variant = token.kind == Kind::Ident && token.text.starts_with(char::is_uppercase);
-        let name = tokens[at + 1..].iter().take(3).find(|token| !token.is("=") && !token.is(">"));
-        let is_assigned = tokens.get(at + 1).is_some_and(|token| token.is("="));
-        if let Some(name) = name.and_then(kebab_literal)
-            && is_variant
-            && is_assigned
-            && codes.iter().all(|code| code.name != name)
-        {
-            codes.push(Code { name, line: token.line() });
-        }
-    }
-    codes
+    let rows = tokens.windows(3).filter(|row| {
+        row[0].kind == Kind::Ident && row[0].text.starts_with(char::is_uppercase) && row[1].is("=")
+    });
+    let codes =
+        rows.filter_map(|row| Some(Code { name: kebab_literal(&row[2])?, line: row[0].line() }));
+    codes.collect()
 }
 
 fn kebab_literal(token: &Token) -> Option<String> {
@@ -157,14 +149,19 @@ mod tests {
     }
 
     #[test]
-    fn each_form_of_declaration_is_read() {
-        let no_golden = "the code `bad-unit` has no golden file";
-        for text in [
-            "pub enum Code { BadUnit }",
-            "fn f(c: Code) -> &str { match c { Code::BadUnit => \"bad-unit\" } }",
-        ] {
-            assert_eq!(messages([(CODES, text), (PAGE, "")]), [no_golden]);
-        }
+    fn names_are_derived_where_no_table_gives_them() {
+        let text = "pub enum Code { BadUnit } impl Code { fn f(self) -> &str { match self { \
+                    Self::BadUnit => \"bad-unit\" } } }";
+        assert_eq!(
+            messages([(CODES, text), (PAGE, "")]),
+            ["the code `bad-unit` has no golden file"]
+        );
+    }
+
+    #[test]
+    fn other_names_in_the_file_are_no_codes() {
+        let text = format!("{TABLE} fn f(s: S) -> &str {{ match s {{ S::Error => \"error\" }} }}");
+        assert_eq!(messages([(CODES, &text), (GOLDEN_FILE, ""), (PAGE, "")]), [""; 0]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The files of the repository, as text and, for the rules that ask, as parsed Rust.
 
 use std::cell::OnceCell;
+use std::env;
 use std::fs;
 use std::path::Path;
 
@@ -24,7 +25,9 @@ pub(crate) struct Text {
 impl Repository {
     /// The repository that this test belongs to.
     pub(crate) fn read() -> Self {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        // Of the run, not of the build: worktrees may share a target directory.
+        let here = env::var_os("CARGO_MANIFEST_DIR").expect("cargo says where the package lies");
+        let root = Path::new(&here).join("..");
         let mut files = Vec::new();
         collect(&root, "", &mut files);
         Self::of(files)
