@@ -37,7 +37,7 @@ pub(crate) fn run(only: &[Step]) -> Report {
             Step::Clippy => clippy(),
             Step::Docs => docs(),
             Step::Deny => deny(),
-            Step::Advisories => advisories(),
+            Step::Advisories => advisories(so_far),
             Step::Build => cargo(&["build", "--locked", "-p", "vaned", "-p", "vane"]).into(),
             Step::Test => tests(so_far),
         });
@@ -103,7 +103,10 @@ fn deny() -> Outcome {
     }
 }
 
-fn advisories() -> Outcome {
+fn advisories(so_far: &Report) -> Outcome {
+    if so_far.has_skipped(Step::Deny.name()) {
+        return Outcome::Skipped("cargo-deny cannot be had, see above".to_owned());
+    }
     let path = match tools::find_or_build(&Tool::DENY) {
         Ok(path) => path,
         Err(reason) => return Outcome::Skipped(reason),
@@ -154,5 +157,12 @@ mod tests {
         let mut report = Report::default();
         report.add("build", Outcome::Failed("exit status: 101".to_owned()), Duration::ZERO);
         assert!(matches!(tests(&report), Outcome::Skipped(_)));
+    }
+
+    #[test]
+    fn a_tool_that_could_not_be_built_is_not_built_again() {
+        let mut report = Report::default();
+        report.add("deny", Outcome::Skipped("offline".to_owned()), Duration::ZERO);
+        assert!(matches!(advisories(&report), Outcome::Skipped(_)));
     }
 }

@@ -52,9 +52,16 @@ impl Report {
 
     /// Whether this step was run and failed.
     pub(crate) fn has_failed(&self, step: &str) -> bool {
-        self.lines
-            .iter()
-            .any(|line| line.step == step && matches!(line.outcome, Outcome::Failed(_)))
+        matches!(self.outcome(step), Some(Outcome::Failed(_)))
+    }
+
+    /// Whether this step was wanted and skipped.
+    pub(crate) fn has_skipped(&self, step: &str) -> bool {
+        matches!(self.outcome(step), Some(Outcome::Skipped(_)))
+    }
+
+    fn outcome(&self, step: &str) -> Option<&Outcome> {
+        self.lines.iter().find(|line| line.step == step).map(|line| &line.outcome)
     }
 
     fn count(&self, word: &str) -> usize {
@@ -118,6 +125,7 @@ mod tests {
         assert!(three_outcomes().failed());
         assert!(three_outcomes().has_failed("clippy"));
         assert!(!three_outcomes().has_failed("fmt"));
+        assert!(three_outcomes().has_skipped("advisories"));
     }
 
     #[test]

@@ -131,9 +131,9 @@ impl Walk<'_> {
             self.closes.push(behind_group(tokens, at + 2));
             self.scope.push(tokens[at + 1].text.clone());
         }
-        // `pub(super)`, `pub(in crate::x)`: who may see an item is no use of one.
-        let is_visibility = at > 1 && (tokens[at - 1].is("(") && tokens[at - 2].is("pub"));
-        if is_visibility || (at > 0 && tokens[at - 1].is("in")) || follows_path(tokens, at) {
+        // `pub(in crate::x)`: who may see an item is no use of one.
+        let is_visibility = at > 2 && reads(tokens, at - 3, &["pub", "(", "in"]);
+        if is_visibility || follows_path(tokens, at) {
             return;
         }
         if let Some(below) = self.climb_to_root(at) {
@@ -210,6 +210,7 @@ mod tests {
         assert_eq!(messages("low.rs", "use crate::middle::A;"), [message]);
         assert_eq!(messages("low.rs", "use crate::{low::X, middle::{A, B}};"), [message]);
         assert_eq!(messages("low.rs", "fn f() { call!(crate::middle::a()); }"), [message]);
+        assert_eq!(messages("low.rs", "fn f() { for a in crate::middle::all() {} }"), [message]);
     }
 
     #[test]
