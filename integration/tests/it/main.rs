@@ -1,1 +1,3 @@
-//! Placeholder.
+//! The integration suite: one test binary for all scenarios.
+
+mod fixtures;
