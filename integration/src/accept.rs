@@ -86,7 +86,8 @@ impl Acceptor {
         self.counts.open.load(Ordering::SeqCst)
     }
 
-    /// Closes the listening socket; connections that are open run on.
+    /// Closes the listening socket; connections that are open run on. It takes effect soon after:
+    /// wait until a connection is refused.
     pub fn refuse(&self) {
         self.refuse.send_replace(true);
     }
@@ -133,6 +134,8 @@ async fn run<L, F>(
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
+            // Whoever is in the queue of the listener gets served before the socket closes.
+            biased;
             stream = listener.next() => {
                 let Ok(stream) = stream else { continue };
                 let (open, number) = Open::new(&counts);

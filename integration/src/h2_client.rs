@@ -127,27 +127,14 @@ impl H2Client {
             let (_, answer) = tokio::join!(sending, answer_of(response));
             answer
         };
-        timeout(self.limit, exchanged).await?
+        let answer = timeout(self.limit, exchanged).await?;
+        answer.map_err(|failure| self.blame(failure))
     }
 
     /// Sends a head and leaves the rest to the test.
     pub async fn open(&self, request: Request<()>) -> Result<Stream, Failure> {
         let (response, out) = timeout(self.limit, self.start(request, false)).await??;
         Ok(Stream { out, response, limit: self.limit })
-    }
-
-    /// Opens `count` streams and resets each at once (the "rapid reset" attack); yields how many
-    /// the connection bore.
-    pub async fn rapid_reset(&self, path: &str, count: usize) -> usize {
-        for done in 0..count {
-            match self.open(self.request(Method::GET, path)).await {
-                Ok(stream) => stream.reset(Reason::CANCEL),
-                Err(_) => return done,
-            }
-            // Lets the connection write the frames in place of cancelling them in the queue.
-            tokio::task::yield_now().await;
-        }
-        count
     }
 
     /// How the connection ended or is about to; `None` while it takes new streams.
@@ -169,6 +156,15 @@ impl H2Client {
         // An error means that the driver is gone, and the connection with it.
         let _ = timeout(limit, over.wait_for(|over| *over)).await?;
         Ok(())
+    }
+
+    /// An end that came with an error in GOAWAY is no orderly close.
+    fn blame(&self, failure: Failure) -> Failure {
+        let closed = matches!(failure, Failure::ClosedBeforeAnswer | Failure::Truncated);
+        match self.ending() {
+            Some(Ending::GoAway(_)) if closed => Failure::Reset,
+            _ => failure,
+        }
     }
 
     async fn start(

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `/echo` | the body as it comes, and its trailers after it |
 //! | `/bytes/N` `/status/N` | N bytes; status N |
-//! | `/gate/NAME` | when the test opens that gate |
+//! | `/gate/NAME` | when the test opens that gate; the body is not read before |
 //! | `/trailers` | in the manner of gRPC: a message, then `grpc-status: 0` |
 //! | `/reset` `/refuse` | RST_STREAM with INTERNAL_ERROR, with REFUSED_STREAM |
 //! | anything else, as `/headers` | JSON of the pseudo-header and header fields |

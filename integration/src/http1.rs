@@ -4,6 +4,7 @@
 
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use crate::failure::Failure;
 
@@ -158,6 +159,31 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             0 => Err(Failure::Truncated),
             _ => Ok(()),
         }
+    }
+}
+
+impl Wire<TcpStream> {
+    /// Writes all bytes and takes in what comes meanwhile, so that a peer that answers before it
+    /// has read everything blocks neither side.
+    ///
+    /// # Errors
+    /// [`Failure::ClosedBeforeAnswer`] when the peer ends its direction before everything is
+    /// written; what it sent before is kept for the next read.
+    pub async fn write_while_reading(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        let (mut reader, mut writer) = self.stream.split();
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            tokio::select! {
+                biased;
+                written = writer.write(rest) => rest = &rest[written?..],
+                read = reader.read_buf(&mut self.buffer) => {
+                    if read? == 0 {
+                        return Err(Failure::ClosedBeforeAnswer);
+                    }
+                }
+            }
+        }
+        Ok(())
     }
 }
 

@@ -24,6 +24,8 @@ pub mod websocket;
 
 pub mod h2_client;
 
+pub mod h2_raw;
+
 pub mod raw_client;
 
 pub mod h2c_origin;

@@ -135,15 +135,13 @@ impl RawClient {
         self.exchange([head.as_bytes(), body].concat()).await
     }
 
-    /// Sends one request and reads its answer. An answer that comes although the sending failed
-    /// (a refusal in the middle of a body) is the answer.
+    /// Sends one request while it reads the answer, so that the answer is found also where the
+    /// sending failed (a refusal in the middle of a body).
     pub async fn exchange(&mut self, request: impl AsRef<[u8]>) -> Result<Response, Failure> {
-        let sent = self.send(request).await;
-        let answer = self.read_response().await;
-        match (sent, answer) {
-            (_, Ok(answer)) => Ok(answer),
-            (Err(failure), Err(_)) | (Ok(()), Err(failure)) => Err(failure),
-        }
+        let sending = self.wire.write_while_reading(request.as_ref());
+        // What the sending failed of shows again in the reading.
+        let _ = timeout(self.limit, sending).await;
+        self.read_response().await
     }
 
     /// Reads the answer to anything but HEAD.

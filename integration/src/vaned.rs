@@ -36,6 +36,7 @@ pub struct Vaned {
     place: TempDir,
     management: Management,
     log: Log,
+    await_listeners: bool,
 }
 
 impl Vaned {
@@ -54,6 +55,20 @@ impl Vaned {
     /// Starts it on that directory with nothing else set.
     pub async fn start(config: &ConfigDir) -> Self {
         Self::builder(config).start().await
+    }
+
+    /// Waits until management answers and no listener is `binding`.
+    ///
+    /// # Panics
+    /// When it ends before, or takes longer than 30 seconds.
+    pub async fn ready(&mut self) {
+        wait::until("vaned to be ready", START_LIMIT, async || {
+            if let Some(status) = exited(&mut self.child) {
+                panic!("vaned ended while starting: {status}");
+            }
+            ready(&self.management, self.await_listeners).await
+        })
+        .await;
     }
 
     /// Its process id.
@@ -210,20 +225,10 @@ impl Builder {
         self
     }
 
-    /// Starts it and waits until management answers and no listener is `binding`.
-    ///
-    /// # Panics
-    /// When it ends before, or takes longer than 30 seconds.
+    /// Starts it and waits until it is [ready](Vaned::ready).
     pub async fn start(self) -> Vaned {
-        let await_listeners = self.await_listeners;
         let mut vaned = self.spawn();
-        wait::until("vaned to be ready", START_LIMIT, async || {
-            if let Some(status) = exited(&mut vaned.child) {
-                panic!("vaned ended while starting: {status}");
-            }
-            ready(&vaned.management, await_listeners).await
-        })
-        .await;
+        vaned.ready().await;
         vaned
     }
 
@@ -242,7 +247,8 @@ impl Builder {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the binary can be started");
         let log = Log::follow(child.stderr.take().expect("standard error is piped"));
-        Vaned { child, place, management: Management::at(&socket), log }
+        let management = Management::at(&socket);
+        Vaned { child, place, management, log, await_listeners: self.await_listeners }
     }
 }
 

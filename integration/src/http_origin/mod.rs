@@ -4,6 +4,8 @@
 //! |---|---|
 //! | `/echo` | the body it got |
 //! | `/bytes/N` `/chunked/N` | N bytes by length, or in chunks |
+//! | `/stream/N` | N bytes by length, made as they are taken |
+//! | `/unread/NAME` | as `/echo`, but the body is read once the test opens that gate |
 //! | `/slow/MS` `/drip/N/MS` | after MS; N pieces MS apart |
 //! | `/gate/NAME` | when the test opens that gate |
 //! | `/trailers` `/status/N` `/early-hints` | chunked with trailers; status N; 103 before 200 |
@@ -137,6 +139,11 @@ impl HttpOrigin {
         self.shared.abandoned.load(Ordering::SeqCst)
     }
 
+    /// Bytes of `/stream/N` that the kernel has taken so far.
+    pub fn streamed(&self) -> u64 {
+        self.shared.streamed.load(Ordering::SeqCst)
+    }
+
     /// Connections accepted so far.
     pub fn connections_accepted(&self) -> u64 {
         self.acceptor.accepted()
@@ -260,6 +267,7 @@ struct Shared {
     gates: Gates,
     count: AtomicU64,
     abandoned: AtomicU64,
+    streamed: AtomicU64,
     log: Mutex<Log>,
     idle: Mutex<HashMap<u64, oneshot::Sender<CloseDone>>>,
 }
@@ -281,6 +289,7 @@ impl Shared {
             gates: Gates::default(),
             count: AtomicU64::new(0),
             abandoned: AtomicU64::new(0),
+            streamed: AtomicU64::new(0),
             log: Mutex::default(),
             idle: Mutex::default(),
         }

@@ -1,5 +1,6 @@
 //! What the origin answers, by path.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde_json::json;
@@ -26,11 +27,9 @@ pub(super) async fn before_body<S: Socket>(
             Reply::new(417, "").closing().send(connection, request).await?;
             return Ok(Some(After::Close));
         }
-        ["expect", "gate", name] => {
-            let gate = connection.shared.gates.named(name);
-            if !connection.wait_at(&gate).await {
-                return Ok(Some(After::Close));
-            }
+        ["expect", "gate", name] | ["unread", name] => {
+            // Watching for the client to leave would read, and nothing is to be read here.
+            connection.shared.gates.named(name).pass().await;
         }
         _ => {}
     }
@@ -46,7 +45,7 @@ pub(super) async fn answer<S: Socket>(
     request: &Request,
 ) -> Result<After, Failure> {
     match segments(request).as_slice() {
-        ["echo" | "expect", ..] => {
+        ["echo" | "expect" | "unread", ..] => {
             let kind = values(&request.fields, "content-type").first().copied();
             let reply = Reply::new(200, &request.body);
             reply.field("Content-Type", kind.unwrap_or(BINARY)).send(connection, request).await
@@ -76,6 +75,7 @@ pub(super) async fn answer<S: Socket>(
             Reply::new(200, "bye").send(connection, request).await?;
             Ok(After::Close)
         }
+        ["stream", length] => stream(connection, request, number(length)).await,
         ["chunked", ..] | ["drip", ..] | ["trailers"] => chunked(connection, request).await,
         ["truncate", ..] | ["close-delimited"] | ["reset"] | ["hang-up"] => {
             broken(connection, request).await
@@ -182,6 +182,25 @@ async fn chunked<S: Socket>(
     Ok(if connection.is_last(request) { After::Close } else { After::KeepAlive })
 }
 
+async fn stream<S: Socket>(
+    connection: &mut Connection<S>,
+    request: &Request,
+    length: usize,
+) -> Result<After, Failure> {
+    let reply = Reply::new(200, "").field("Content-Length", &length.to_string());
+    let head = head(connection, request, &reply);
+    connection.wire.write(head.as_bytes()).await?;
+    let block = pattern(PIECE);
+    let mut left = length;
+    while left > 0 {
+        let piece = left.min(PIECE);
+        connection.wire.write(&block[..piece]).await?;
+        connection.shared.streamed.fetch_add(piece as u64, Ordering::SeqCst);
+        left -= piece;
+    }
+    Ok(if connection.is_last(request) { After::Close } else { After::KeepAlive })
+}
+
 async fn write_chunks<S: Socket>(
     connection: &mut Connection<S>,
     pieces: Vec<Vec<u8>>,
@@ -256,3 +275,4 @@ fn reason(status: u16) -> &'static str {
 }
 
 const BINARY: &str = "application/octet-stream";
+const PIECE: usize = 64 << 10;
