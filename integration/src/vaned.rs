@@ -4,8 +4,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::Duration;
 
 use rustix::process::{Signal, kill_process};
@@ -298,34 +297,36 @@ fn print_log(pid: u32, status: &str, lines: &[String]) {
 #[derive(Debug)]
 struct Log {
     lines: Arc<Mutex<Vec<String>>>,
-    reader: Option<JoinHandle<()>>,
+    at_end: mpsc::Receiver<()>,
 }
 
 impl Log {
     fn follow(pipe: impl Read + Send + 'static) -> Self {
         let lines = Arc::new(Mutex::new(Vec::new()));
+        let (reading, at_end) = mpsc::channel();
         let kept = lines.clone();
-        let reader = std::thread::spawn(move || {
+        std::thread::spawn(move || {
+            let _reading: mpsc::Sender<()> = reading;
             let read = BufReader::new(pipe).split(b'\n').map_while(Result::ok);
             for line in read {
                 let line = String::from_utf8_lossy(&line).into_owned();
                 kept.lock().unwrap_or_else(PoisonError::into_inner).push(line);
             }
         });
-        Self { lines, reader: Some(reader) }
+        Self { lines, at_end }
     }
 
     fn lines(&self) -> MutexGuard<'_, Vec<String>> {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reads what is left once the child has ended.
-    fn finish(&mut self) {
-        if let Some(reader) = self.reader.take() {
-            drop(reader.join());
-        }
+    /// Reads what is left once the child has ended. A grandchild can hold the pipe open, and is
+    /// not waited for.
+    fn finish(&self) {
+        let _ = self.at_end.recv_timeout(LOG_END_LIMIT);
     }
 }
 
 const LIMIT: Duration = Duration::from_secs(10);
 const START_LIMIT: Duration = Duration::from_secs(30);
+const LOG_END_LIMIT: Duration = Duration::from_secs(1);

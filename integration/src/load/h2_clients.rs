@@ -31,7 +31,7 @@ async fn connection(kept: Option<H2Client>, addr: SocketAddr, run: &mut Run) -> 
             Some(Ending::Graceful) => run.tally.reconnects += 1,
             Some(Ending::WithoutGoAway(_)) => run.tally.closed_idle += 1,
             Some(Ending::GoAway(reason)) => {
-                run.tally.fail("connection", &Failure::Malformed(format!("GOAWAY {reason:?}")));
+                run.fail("connection", &Failure::Malformed(format!("GOAWAY {reason:?}")));
             }
         }
     }
@@ -76,6 +76,6 @@ fn count(job: &Job, answer: &Result<Answer, Failure>, run: &mut Run) {
     }
     match answer {
         Ok(answer) => run.judge(job, answer.status, answer.header("x-request-id"), &answer.body),
-        Err(failure) => run.tally.fail(&job.id, failure),
+        Err(failure) => run.fail(&job.id, failure),
     }
 }

@@ -46,7 +46,7 @@ async fn exchange(client: &mut RawClient, job: &Job, run: &mut Run) -> bool {
             keep
         }
         Err(failure) => {
-            run.tally.fail(&job.id, &failure);
+            run.fail(&job.id, &failure);
             false
         }
     }

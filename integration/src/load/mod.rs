@@ -100,7 +100,13 @@ impl Mix {
 pub struct Load {
     clients: JoinSet<Tally>,
     stop: watch::Sender<bool>,
-    answered: Arc<AtomicU64>,
+    progress: Arc<Progress>,
+}
+
+#[derive(Debug, Default)]
+struct Progress {
+    answered: AtomicU64,
+    failed: AtomicU64,
 }
 
 impl Load {
@@ -119,7 +125,12 @@ impl Load {
 
     /// Right answers so far.
     pub fn answered(&self) -> u64 {
-        self.answered.load(Ordering::SeqCst)
+        self.progress.answered.load(Ordering::SeqCst)
+    }
+
+    /// Failures of any kind so far.
+    pub fn failed(&self) -> u64 {
+        self.progress.failed.load(Ordering::SeqCst)
     }
 
     /// Returns when `count` more right answers have come.
@@ -140,16 +151,16 @@ impl Load {
         F: Future<Output = Tally> + Send + 'static,
     {
         let (stop, stopped) = watch::channel(false);
-        let answered = Arc::new(AtomicU64::new(0));
+        let progress = Arc::new(Progress::default());
         let load = NEXT_LOAD.fetch_add(1, Ordering::Relaxed);
         let mut clients = JoinSet::new();
         for number in 0..count {
             let name = format!("load{load}-{number}");
-            let (stopped, answered) = (stopped.clone(), answered.clone());
+            let (stopped, progress) = (stopped.clone(), progress.clone());
             let tally = Tally::default();
-            clients.spawn(client(Run { name, turn: number, stopped, answered, tally }));
+            clients.spawn(client(Run { name, turn: number, stopped, progress, tally }));
         }
-        Self { clients, stop, answered }
+        Self { clients, stop, progress }
     }
 }
 
@@ -158,7 +169,7 @@ struct Run {
     name: String,
     turn: usize,
     stopped: watch::Receiver<bool>,
-    answered: Arc<AtomicU64>,
+    progress: Arc<Progress>,
     tally: Tally,
 }
 
@@ -181,20 +192,32 @@ impl Run {
 
     /// Keeps a client that cannot connect from spinning.
     async fn not_connected(&mut self, failure: &Failure) {
-        self.tally.fail("connect", failure);
+        self.fail("connect", failure);
         wait::pass(Duration::from_millis(5)).await;
     }
 
     fn judge(&mut self, job: &Job, status: u16, id: Option<&str>, body: &[u8]) {
         match job.check(status, id, body) {
             Ok(()) => self.right(),
-            Err(why) => self.tally.wrong(&job.id, &why),
+            Err(why) => self.wrong(&job.id, &why),
         }
     }
 
     fn right(&mut self) {
         self.tally.answered += 1;
-        self.answered.fetch_add(1, Ordering::SeqCst);
+        self.progress.answered.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn wrong(&mut self, what: &str, why: &str) {
+        self.tally.wrong(what, why);
+        self.progress.failed.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn fail(&mut self, what: &str, failure: &Failure) {
+        self.tally.fail(what, failure);
+        if *failure != Failure::NotProcessed {
+            self.progress.failed.fetch_add(1, Ordering::SeqCst);
+        }
     }
 }
 

@@ -44,15 +44,15 @@ async fn echo(socket: &mut WebSocket, run: &mut Run) -> bool {
             run.right();
             return true;
         }
-        Ok(Frame::Close(_)) => run.tally.fail(&text, &Failure::ClosedBeforeAnswer),
-        Ok(other) => run.tally.wrong(&text, &format!("{other:?} back")),
-        Err(failure) => run.tally.fail(&text, &failure),
+        Ok(Frame::Close(_)) => run.fail(&text, &Failure::ClosedBeforeAnswer),
+        Ok(other) => run.wrong(&text, &format!("{other:?} back")),
+        Err(failure) => run.fail(&text, &failure),
     }
     false
 }
 
 async fn close(socket: WebSocket, run: &mut Run) {
     if let Err(failure) = socket.close(1000).await {
-        run.tally.fail("closing handshake", &failure);
+        run.fail("closing handshake", &failure);
     }
 }
