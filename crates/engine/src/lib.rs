@@ -32,6 +32,8 @@ mod body;
 
 pub mod middleware;
 
+pub mod middleware;
+
 pub mod message;
 
 pub mod wire;
