@@ -75,8 +75,9 @@ impl Plan {
         let mut text = String::new();
         for (what, changes) in self.parts() {
             let marked = [('+', &changes.added), ('-', &changes.removed), ('~', &changes.changed)];
-            for (mark, name) in
-                marked.into_iter().flat_map(|(mark, names)| names.iter().map(move |name| (mark, name)))
+            for (mark, name) in marked
+                .into_iter()
+                .flat_map(|(mark, names)| names.iter().map(move |name| (mark, name)))
             {
                 writeln!(text, "{mark} {what} {name}").expect("a String takes every write");
             }

@@ -32,8 +32,6 @@ mod body;
 
 pub mod middleware;
 
-pub mod middleware;
-
 pub mod message;
 
 pub mod wire;

@@ -294,10 +294,8 @@ impl Acceptor {
 
     /// Out of descriptors or memory: accepting again at once would only spin.
     async fn pause_after(&self, error: &io::Error) {
-        if matches!(
-            error.kind(),
-            io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset
-        ) {
+        if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset)
+        {
             return;
         }
         let address = self.inner.spec.address;

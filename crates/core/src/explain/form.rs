@@ -15,7 +15,8 @@ impl Explanation {
             text.push_str("no listener fits\n");
         }
         for walk in &self.walks {
-            let lines = [walk.start()].into_iter().chain(walk.steps.iter().map(step)).chain(end(&walk.end));
+            let lines =
+                [walk.start()].into_iter().chain(walk.steps.iter().map(step)).chain(end(&walk.end));
             for line in lines {
                 writeln!(text, "{line}").expect("a String takes every write");
             }
@@ -93,9 +94,9 @@ fn step_json(step: &ExplainedStep) -> Value {
             object["bucket"] = json!(bucket);
         }
         Answer::Asked { holds, saw } => {
-            let predicates = saw.iter().map(|(field, value, passes)| {
-                json!({ "field": field, "saw": value, "passes": passes })
-            });
+            let predicates = saw.iter().map(
+                |(field, value, passes)| json!({ "field": field, "saw": value, "passes": passes }),
+            );
             object["holds"] = json!(holds);
             object["predicates"] = predicates.collect();
         }

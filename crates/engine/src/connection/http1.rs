@@ -1,6 +1,6 @@
 //! Serves requests over HTTP/1.
 
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
@@ -107,7 +107,7 @@ where
                 let now = Instant::now();
                 match keeper.look(now) {
                     Look::Fine => {}
-                    Look::Close => Pin::new(&mut *connection).graceful_shutdown(),
+                    Look::Close => std::pin::Pin::new(&mut *connection).graceful_shutdown(),
                     Look::End(end) => return end,
                 }
                 timer.as_mut().reset(keeper.next_look(now));

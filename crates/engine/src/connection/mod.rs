@@ -13,9 +13,9 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use tokio::net::TcpStream;
+use vane_core::graph::NodeId;
 use vane_core::graph::facts::{ConnectionFacts, Facts, FirstBytes, Protocol};
 use vane_core::graph::walk::{self, Step, Stop};
-use vane_core::graph::NodeId;
 use vane_core::rules::action::{Action, Tunnel};
 use vane_core::value::field::Layer;
 use vane_core::value::listen_addr::Transport;

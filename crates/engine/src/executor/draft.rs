@@ -11,6 +11,7 @@ use vane_core::graph::facts::{ConnectionFacts, Facts, RequestFacts};
 use vane_core::value::path::{PathError, normalise};
 
 use crate::message::authority::{Authority, AuthorityError};
+use crate::middleware::rewrite::Rewritten;
 
 /// A request on its way.
 #[derive(Debug)]
@@ -91,9 +92,18 @@ impl Draft {
         &self.parts.headers
     }
 
-    /// Replaces path and query.
-    pub(super) fn set_target(&mut self, target: PathAndQuery) {
-        self.target = Some(target);
+    /// Replaces the path, and the query where the rewrite carries one.
+    ///
+    /// # Errors
+    /// When the result is no legal request target.
+    pub(super) fn rewrite(&mut self, rewritten: Rewritten) -> Result<(), Malformed> {
+        let mut target = rewritten.path;
+        if let Some(query) = rewritten.query.as_deref().or(self.query()) {
+            target.push('?');
+            target.push_str(query);
+        }
+        self.target = Some(PathAndQuery::try_from(target).map_err(|_| Malformed::Target)?);
+        Ok(())
     }
 
     /// Path and query, normalised and as rewritten so far.
@@ -110,7 +120,8 @@ impl Draft {
         self.parts
     }
 
-    fn path(&self) -> &str {
+    /// The path, normalised and as rewritten so far.
+    pub(super) fn path(&self) -> &str {
         self.target.as_ref().map_or(self.parts.uri.path(), PathAndQuery::path)
     }
 
@@ -124,7 +135,9 @@ fn normal_target(uri: &Uri) -> Result<Option<PathAndQuery>, Malformed> {
     if uri.path() == "*" {
         return Ok(None);
     }
-    let Cow::Owned(mut path) = normalise(uri.path()).map_err(Malformed::Path)? else { return Ok(None) };
+    let Cow::Owned(mut path) = normalise(uri.path()).map_err(Malformed::Path)? else {
+        return Ok(None);
+    };
     if let Some(query) = uri.query() {
         path.push('?');
         path.push_str(query);

@@ -20,11 +20,7 @@ use crate::upstream::origin::Origin;
 
 impl Matched<'_> {
     /// Carries out `forward`.
-    pub(super) async fn forward(
-        self,
-        forward: &Forward,
-        body: Incoming,
-    ) -> Response<ResponseBody> {
+    pub(super) async fn forward(self, forward: &Forward, body: Incoming) -> Response<ResponseBody> {
         let flow = Arc::clone(self.flow);
         let rule = self.rule;
         let origin = Arc::clone(flow.program.server(forward.upstream));

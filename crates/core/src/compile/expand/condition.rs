@@ -72,7 +72,8 @@ impl Converter<'_, '_> {
         if let Some(why) = not_applicable(kind, &test.value) {
             let operator = test.value.operator();
             let message = format!("`{operator}` is no question about `{field}`");
-            self.ctx.error(Code::OperatorNotApplicable, test.span, message)
+            self.ctx
+                .error(Code::OperatorNotApplicable, test.span, message)
                 .label(why)
                 .help(format!("`{field}` takes {}", kind.operators()));
             return None;
