@@ -1,1 +1,49 @@
-//! Placeholder.
+//! Fixtures for the integration suite and the benchmarks: the real binaries as child processes,
+//! clients that report exactly how an exchange failed, and origins that a test scripts.
+//!
+//! Everything lives on loopback addresses and in temporary directories, listens on port 0 and is
+//! ended when dropped. Modules are listed in flow order: each uses only those below it.
+
+pub mod load;
+
+pub mod proxies;
+
+pub mod cpu;
+
+pub mod vaned;
+
+pub mod vane;
+
+pub mod binary;
+
+pub mod management;
+
+pub mod config_dir;
+
+pub mod websocket;
+
+pub mod h2_client;
+
+pub mod h2_raw;
+
+pub mod raw_client;
+
+pub mod h2c_origin;
+
+pub mod http_origin;
+
+pub mod tcp_origin;
+
+pub mod ws_frame;
+
+mod h2_body;
+
+pub mod http1;
+
+pub mod accept;
+
+pub mod gate;
+
+pub mod failure;
+
+pub mod wait;

@@ -1,2 +1,39 @@
-//! Placeholder.
-fn main() {}
+//! The project's own tasks, run as `cargo xtask <task>`.
+//!
+//! Flow: `args` says what is wanted, `check` and `fuzz` know the steps, `tools` finds or builds the
+//! programs they need, `report` keeps what came of each, `command` runs one program in sight of the
+//! reader.
+
+mod args;
+mod check;
+mod fuzz;
+mod tools;
+
+mod report;
+
+mod command;
+
+use std::process::ExitCode;
+
+use args::Task;
+
+/// Exit code 0 when nothing failed, 1 when a step failed, 2 when the command line is wrong.
+fn main() -> ExitCode {
+    match args::parse(std::env::args().skip(1)) {
+        Ok(Task::Help) => {
+            command::say(args::USAGE);
+            ExitCode::SUCCESS
+        }
+        Ok(Task::Test { only }) => finish(&check::run(&only)),
+        Ok(Task::Fuzz { seconds }) => finish(&fuzz::run(seconds)),
+        Err(error) => {
+            command::say(&format!("error: {error}\n\n{}", args::USAGE));
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn finish(report: &report::Report) -> ExitCode {
+    command::say(&report.to_string());
+    if report.failed() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}

@@ -50,7 +50,9 @@ fn rule(at: usize, hosts: usize) -> String {
     };
     write!(text, "\"match\": {{ \"http.host\": \"host-{host}.example.com\", {narrowed} }}, ")
         .expect("a String takes every write");
-    text.push_str("\"use\": [{ \"request_headers\": { \"set\": { \"X-Start\": \"{time.unix_ms}\" } } }], ");
+    text.push_str(
+        "\"use\": [{ \"request_headers\": { \"set\": { \"X-Start\": \"{time.unix_ms}\" } } }], ",
+    );
     write!(text, "\"forward\": \"http://10.0.0.{}:8080\" }}", host % 250 + 1)
         .expect("a String takes every write");
     text

@@ -9,22 +9,7 @@
 //!
 //! Modules stand in flow order and use only what stands below them.
 
-pub mod compile;
+pub mod plan;
 
-pub mod graph;
+pub mod explain;
 
-pub mod rules;
-
-pub mod load;
-
-pub mod config;
-
-pub mod shape;
-
-pub mod json;
-
-pub mod value;
-
-pub mod diagnostic;
-
-pub mod source;

@@ -49,6 +49,7 @@ pub struct SourceFile {
     text: Arc<str>,
     confidential: bool,
     line_starts: OnceLock<Vec<u32>>,
+    counts: OnceLock<Vec<u32>>,
 }
 
 impl SourceFile {
@@ -62,6 +63,7 @@ impl SourceFile {
             text: text.into(),
             confidential: false,
             line_starts: OnceLock::new(),
+            counts: OnceLock::new(),
         }
     }
 
@@ -90,8 +92,7 @@ impl SourceFile {
     pub fn line_column(&self, offset: u32) -> LineColumn {
         let line = self.line_index(offset);
         let start = self.line_starts()[line] as usize;
-        let end = self.floor_boundary(offset as usize);
-        let column = self.text.get(start..end).map_or(0, |before| before.chars().count());
+        let column = self.characters_before(offset as usize) - self.characters_before(start);
         LineColumn { line: line + 1, column: column + 1 }
     }
 
@@ -115,8 +116,24 @@ impl SourceFile {
         })
     }
 
-    fn floor_boundary(&self, offset: usize) -> usize {
-        self.text.floor_char_boundary(offset.min(self.text.len()))
+    /// A machine-made file can be one line of megabytes, so counting starts at the nearest block.
+    fn characters_before(&self, offset: usize) -> usize {
+        let end = offset.min(self.text.len());
+        let block = end / BLOCK;
+        let counted = self.counts().get(block).map_or(0, |&count| count as usize);
+        counted + count_starts(&self.text.as_bytes()[block * BLOCK..end])
+    }
+
+    fn counts(&self) -> &[u32] {
+        self.counts.get_or_init(|| {
+            let mut total = 0;
+            let after = |block: &[u8]| {
+                let before = total;
+                total += u32::try_from(count_starts(block)).unwrap_or(u32::MAX);
+                before
+            };
+            self.text.as_bytes().chunks(BLOCK).map(after).collect()
+        })
     }
 }
 
@@ -188,6 +205,13 @@ pub struct LineColumn {
     pub column: usize,
 }
 
+/// Characters that start in these bytes; continuation bytes of UTF-8 start none.
+fn count_starts(bytes: &[u8]) -> usize {
+    bytes.iter().filter(|&&byte| byte & 0xc0 != 0x80).count()
+}
+
+const BLOCK: usize = 4096;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -205,6 +229,13 @@ mod tests {
     fn an_offset_past_the_end_is_the_end() {
         let file = SourceFile::new("a", "ab");
         assert_eq!(file.line_column(99), LineColumn { line: 1, column: 3 });
+    }
+
+    #[test]
+    fn columns_are_right_far_into_a_long_line() {
+        let file = SourceFile::new("a", "é".repeat(5000) + "\n" + &"ü".repeat(5000));
+        assert_eq!(file.line_column(9998), LineColumn { line: 1, column: 5000 });
+        assert_eq!(file.line_column(10_001 + 8000), LineColumn { line: 2, column: 4001 });
     }
 
     #[test]

@@ -2,8 +2,8 @@
 
 use std::fmt;
 use std::pin::Pin;
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -111,8 +111,7 @@ impl RequestBody {
             waker: AtomicWaker::new(),
         });
         let timer = hold.then(|| Box::pin(tokio::time::sleep_until(Instant::now() + Self::HOLD)));
-        let streamed =
-            Streamed { incoming, limits, counted: 0, watch: Arc::clone(&watch), timer };
+        let streamed = Streamed { incoming, limits, counted: 0, watch: Arc::clone(&watch), timer };
         (Self::Stream(Box::new(streamed)), Some(watch))
     }
 }

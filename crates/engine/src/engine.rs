@@ -15,9 +15,7 @@ use crate::listener::Listener;
 use crate::program::{Program, UnreadableBody};
 use crate::settings::Settings;
 use crate::shared::{Drain, Shared};
-use crate::snapshot::{
-    ConnectionStatus, Counters, DrainReport, ListenerState, ListenerStatus,
-};
+use crate::snapshot::{ConnectionStatus, Counters, DrainReport, ListenerState, ListenerStatus};
 use crate::verdict;
 use crate::worker::Workers;
 

@@ -2,12 +2,11 @@
 
 use std::future::Future;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
+use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -192,12 +191,14 @@ impl Acceptor {
                 Err(error) => self.pause_after(&error).await,
             }
         }
-        while let Ok((stream, remote)) = socket.get_ref().accept() {
+        // Whoever the kernel has already let in would be reset when the socket closes.
+        let Ok(socket) = socket.into_std() else { return };
+        while let Ok((stream, remote)) = socket.accept() {
             self.admit(stream, remote);
         }
     }
 
-    async fn bind(&mut self) -> Option<AsyncFd<TcpListener>> {
+    async fn bind(&mut self) -> Option<TcpListener> {
         let stop = self.stop.clone();
         tokio::select! {
             socket = self.bind_with_retry() => socket,
@@ -205,7 +206,7 @@ impl Acceptor {
         }
     }
 
-    async fn bind_with_retry(&mut self) -> Option<AsyncFd<TcpListener>> {
+    async fn bind_with_retry(&mut self) -> Option<TcpListener> {
         let settings = self.shared.settings.bind;
         for attempt in 1.. {
             self.inner.attempts.store(attempt, Ordering::Relaxed);
@@ -223,10 +224,10 @@ impl Acceptor {
         None
     }
 
-    fn try_bind(&self) -> io::Result<AsyncFd<TcpListener>> {
+    fn try_bind(&self) -> io::Result<TcpListener> {
         let socket = bind::tcp(self.inner.spec.address)?;
         let local = socket.local_addr()?;
-        let socket = AsyncFd::with_interest(socket, Interest::READABLE)?;
+        let socket = TcpListener::from_std(socket)?;
         let _ = self.inner.local.set(local);
         *self.inner.error.lock().unwrap_or_else(PoisonError::into_inner) = None;
         self.inner.state.send_replace(ListenerState::Listening);
@@ -250,11 +251,13 @@ impl Acceptor {
 
     async fn next(
         &self,
-        socket: &AsyncFd<TcpListener>,
+        socket: &TcpListener,
     ) -> Option<io::Result<(std::net::TcpStream, SocketAddr)>> {
         tokio::select! {
             () = self.stop.cancelled() => None,
-            accepted = socket.async_io(Interest::READABLE, TcpListener::accept) => Some(accepted),
+            accepted = socket.accept() => {
+                Some(accepted.and_then(|(stream, remote)| Ok((stream.into_std()?, remote))))
+            }
         }
     }
 
@@ -291,10 +294,8 @@ impl Acceptor {
 
     /// Out of descriptors or memory: accepting again at once would only spin.
     async fn pause_after(&self, error: &io::Error) {
-        if matches!(
-            error.kind(),
-            io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset
-        ) {
+        if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset)
+        {
             return;
         }
         let address = self.inner.spec.address;

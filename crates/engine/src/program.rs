@@ -7,6 +7,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use std::time::Instant;
+
 use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 use vane_core::graph::{FlowGraph, GraphHash, Listener, Node, NodeId};
@@ -17,6 +19,9 @@ use vane_core::value::listen_addr::Transport;
 
 use crate::middleware::rate_limit::RateLimiter;
 use crate::upstream::origin::{Origin, Origins};
+
+/// Buckets that one rate limit remembers, 16 bytes each.
+const MOST_BUCKETS: usize = 1 << 16;
 
 /// A graph linked to running things. Limiters and counters in here start fresh with each
 /// generation; what outlives a reload is only referred to.
@@ -175,9 +180,10 @@ fn greatest_common_divisor(a: u32, b: u32) -> u32 {
 }
 
 fn limiters(graph: &FlowGraph) -> HashMap<NodeId, RateLimiter> {
+    let now = Instant::now();
     let limiter = |(index, node): (usize, &Node)| match node {
         Node::Middleware { middleware: Middleware::RateLimit(limit), .. } => {
-            Some((node_id(index), RateLimiter::new(limit)))
+            Some((node_id(index), RateLimiter::new(limit, MOST_BUCKETS, now)))
         }
         _ => None,
     };

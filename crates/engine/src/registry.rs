@@ -23,8 +23,7 @@ pub enum ConnectionKind {
 }
 
 impl ConnectionKind {
-    const ALL: [Self; 5] =
-        [Self::Detecting, Self::Http1, Self::Http2, Self::Upgrade, Self::Tunnel];
+    const ALL: [Self; 5] = [Self::Detecting, Self::Http1, Self::Http2, Self::Upgrade, Self::Tunnel];
 
     /// The name used in management answers and in the log.
     pub fn as_str(self) -> &'static str {

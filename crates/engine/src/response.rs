@@ -107,21 +107,15 @@ pub(crate) fn failed(failure: &Failure) -> Response<ResponseBody> {
     let (status, error) = match failure.kind {
         FailureKind::Resolve => (StatusCode::BAD_GATEWAY, ProxyError::DnsError),
         FailureKind::Refused => (StatusCode::BAD_GATEWAY, ProxyError::ConnectionRefused),
-        FailureKind::Unreachable => {
-            (StatusCode::BAD_GATEWAY, ProxyError::DestinationIpUnroutable)
-        }
+        FailureKind::Unreachable => (StatusCode::BAD_GATEWAY, ProxyError::DestinationIpUnroutable),
         FailureKind::Connect => (StatusCode::BAD_GATEWAY, ProxyError::DestinationUnavailable),
-        FailureKind::ConnectTimeout => {
-            (StatusCode::GATEWAY_TIMEOUT, ProxyError::ConnectionTimeout)
-        }
+        FailureKind::ConnectTimeout => (StatusCode::GATEWAY_TIMEOUT, ProxyError::ConnectionTimeout),
         FailureKind::Terminated => (StatusCode::BAD_GATEWAY, ProxyError::ConnectionTerminated),
         FailureKind::ResponseTimeout => {
             (StatusCode::GATEWAY_TIMEOUT, ProxyError::HttpResponseTimeout)
         }
         FailureKind::Protocol => (StatusCode::BAD_GATEWAY, ProxyError::HttpProtocolError),
-        FailureKind::BodyTooLarge => {
-            (StatusCode::PAYLOAD_TOO_LARGE, ProxyError::HttpRequestError)
-        }
+        FailureKind::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, ProxyError::HttpRequestError),
         FailureKind::BodyIdle => (StatusCode::REQUEST_TIMEOUT, ProxyError::HttpRequestError),
         FailureKind::BodyBroken => (StatusCode::BAD_REQUEST, ProxyError::HttpRequestError),
     };

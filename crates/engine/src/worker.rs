@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
@@ -67,9 +68,11 @@ impl Workers {
 
     fn start_one(&mut self, index: usize) -> io::Result<()> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let pool = Arc::new(Pool::default());
+        runtime.spawn(sweep(Arc::clone(&pool)));
         self.all.push(Arc::new(Worker {
             handle: runtime.handle().clone(),
-            pool: Arc::default(),
+            pool,
             registry: Arc::default(),
         }));
         let stop = self.stop.clone();
@@ -86,5 +89,14 @@ impl Drop for Workers {
             // A worker that panicked has been reported by the panic hook; the others still end.
             let _ = thread.join();
         }
+    }
+}
+
+/// Closes upstream connections that nobody will use again, now and then.
+async fn sweep(pool: Arc<Pool>) {
+    let mut ticks = tokio::time::interval(Duration::from_secs(5));
+    loop {
+        ticks.tick().await;
+        pool.sweep(Instant::now());
     }
 }

@@ -1,1 +1,5 @@
-//! Placeholder.
+//! The integration suite: one test binary for all scenarios.
+
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+mod fixtures;

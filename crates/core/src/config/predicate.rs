@@ -9,7 +9,7 @@ use crate::{
         Decoder, OneOrMany, Origin, SchemaDefs, Shape, meaningful, quoted, shortened, type_mismatch,
     },
     source::Spanned,
-    value::{cidr::Cidr, field::Field, regex::Regex, suggest},
+    value::{Explain, cidr::Cidr, field::Field, regex::Regex, suggest},
 };
 
 /// A condition on traffic.
@@ -150,6 +150,9 @@ fn one_member(member: &Member, ctx: &mut Decoder<'_>) -> Option<Predicate> {
         NOT => Shape::decode(&member.value, ctx).map(Predicate::Not),
         _ => {
             let field = field(&member.key, ctx);
+            if field.is_none() && combinator(&member.key).is_some() {
+                return None;
+            }
             let tests = tests(&member.value, ctx);
             Some(Predicate::Field(FieldPredicate { field: field?, tests: tests? }))
         }
@@ -169,20 +172,25 @@ fn list(value: &Value, ctx: &mut Decoder<'_>) -> Option<Vec<Predicate>> {
 }
 
 fn field(key: &Spanned<String>, ctx: &mut Decoder<'_>) -> Option<Spanned<Field>> {
-    let suggestion = match Field::parse(&key.value) {
+    let (suggestion, help) = match Field::parse(&key.value) {
         Ok(field) if field.is_matchable() => return Some(Spanned::new(field, key.span)),
-        Ok(_) => None,
-        Err(unknown) => unknown
-            .suggestion
-            .or_else(|| suggest::nearest(&key.value, [ANY_OF, ALL_OF, NOT]).map(str::to_owned)),
+        Ok(_) => (None, None),
+        Err(unknown) => (unknown.suggestion.clone().or_else(|| combinator(key)), unknown.help()),
     };
     let message = format!("`{}` is not a field that can be matched", shortened(&key.value));
     let diagnostic = ctx.diagnostics().error(Code::UnknownField, key.span, message);
-    if let Some(meant) = suggestion {
-        diagnostic.label(format!("did you mean `{meant}`?"));
-    }
-    diagnostic.help("fields that can be matched are listed by `vane fields`");
+    match suggestion {
+        Some(meant) => diagnostic.label(format!("did you mean `{meant}`?")),
+        None => diagnostic,
+    };
+    let help = help.filter(|help| help.contains("the last dot"));
+    diagnostic.help(help.unwrap_or_else(|| FIELDS.to_owned()));
     None
+}
+
+/// The word that joins predicates and was probably meant.
+fn combinator(key: &Spanned<String>) -> Option<String> {
+    suggest::nearest(&key.value, [ANY_OF, ALL_OF, NOT]).map(str::to_owned)
 }
 
 fn tests(value: &Value, ctx: &mut Decoder<'_>) -> Option<Vec<Spanned<Test>>> {
@@ -289,6 +297,7 @@ fn describe_test(defs: &mut SchemaDefs) -> serde_json::Value {
     })
 }
 
+const FIELDS: &str = "fields that can be matched are listed by `vane fields`";
 const ANY_OF: &str = "any_of";
 const ALL_OF: &str = "all_of";
 const NOT: &str = "not";

@@ -188,17 +188,19 @@ fn printable(text: &str) -> String {
         .collect()
 }
 
-/// One column of air before the gutter, and no empty gutter line in front of the help.
+/// One column of air before the gutter, and no gutter lines that say nothing.
 fn house_style(rendered: &str) -> String {
-    let lines: Vec<_> = rendered.lines().collect();
+    let lines: Vec<_> = rendered.lines().map(|line| (line, without_escapes(line))).collect();
+    let quotes_nothing = lines.iter().any(|(_, plain)| plain.starts_with("-->"));
+    let indent = if quotes_nothing { "  " } else { " " };
     let mut text = String::with_capacity(rendered.len() + lines.len());
-    for (index, line) in lines.iter().enumerate() {
-        let next = lines.get(index + 1).map(|next| without_escapes(next));
-        let before_note = next.is_some_and(|next| next.trim_start().starts_with('='));
-        if before_note && without_escapes(line).trim() == "|" {
+    for (index, (line, plain)) in lines.iter().enumerate() {
+        let before_help = lines.get(index + 1).is_some_and(|next| next.1.trim().starts_with('='));
+        let plain = plain.trim();
+        if plain == ":::" || (plain == "|" && before_help) {
             continue;
         }
-        text.push_str(if index > 0 && !line.is_empty() { " " } else { "" });
+        text.push_str(if index > 0 && !plain.is_empty() { indent } else { "" });
         text.push_str(line.trim_end());
         text.push('\n');
     }
@@ -219,3 +221,49 @@ pub const MAX_SHOWN: usize = 100;
 
 const WIDTH: usize = 200;
 const ELLIPSIS: &str = "…";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{diagnostic::code::Code, source::SourceFile};
+
+    fn rendered(source: &str, mark: std::ops::Range<usize>, colour: bool) -> String {
+        let mut sources = Sources::default();
+        let file = sources.add(SourceFile::new("a.json", source));
+        let mut diagnostics = Diagnostics::default();
+        let span = Span::new(file, mark.start, mark.end);
+        diagnostics.error(Code::BadValue, span, "no").label("here").help("so");
+        text(&diagnostics, &sources, colour)
+    }
+
+    #[test]
+    fn colour_changes_nothing_but_colour() {
+        let coloured = rendered("{ \"a\": 1 }", 7..8, true);
+        assert!(coloured.contains('\u{1b}'));
+        assert_eq!(without_escapes(&coloured), rendered("{ \"a\": 1 }", 7..8, false));
+    }
+
+    #[test]
+    fn a_long_line_is_cut_around_the_place() {
+        let text = format!("{}mark{}", "é".repeat(5000), "ü".repeat(5000));
+        let shown = rendered(&text, 10_000..10_004, false);
+        assert!(shown.contains("a.json:1:5001"), "{shown}");
+        assert!(shown.contains("mark"), "{shown}");
+        assert!(shown.lines().all(|line| line.chars().count() < 220), "{shown}");
+    }
+
+    #[test]
+    fn a_place_over_several_lines_quotes_the_first() {
+        let shown = rendered("{\n  \"a\": 1\n}", 0..14, false);
+        assert!(shown.contains(" 1 | {"), "{shown}");
+        assert!(!shown.contains("\"a\""), "{shown}");
+    }
+
+    #[test]
+    fn what_a_terminal_would_obey_is_escaped() {
+        let mut diagnostics = Diagnostics::default();
+        diagnostics.general(Code::BadValue, "a\u{1b}[31mb");
+        let shown = text(&diagnostics, &Sources::default(), false);
+        assert!(!shown.contains('\u{1b}'), "{shown}");
+    }
+}

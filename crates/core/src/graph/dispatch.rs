@@ -39,6 +39,19 @@ impl HostDispatch {
         self.below(host).unwrap_or(self.otherwise)
     }
 
+    /// The name of the bucket that [`Self::choose`] chooses, as it would be written.
+    pub fn bucket(&self, host: &str) -> Option<String> {
+        if self.exact.contains_key(host) {
+            return Some(host.to_owned());
+        }
+        let (label, parent) = host.split_once('.')?;
+        if self.one_label.contains_key(parent) && !label.is_empty() {
+            return Some(format!("*.{parent}"));
+        }
+        let mut parents = std::iter::successors(Some(parent), |name| parent_domain(name));
+        parents.find(|name| self.suffixes.contains_key(*name)).map(|name| format!(".{name}"))
+    }
+
     /// Every name as it would be written, and where it leads: exact ones, `*.` ones, suffixes;
     /// each kind sorted.
     pub fn entries(&self) -> Vec<(String, NodeId)> {
@@ -98,6 +111,15 @@ impl PathDispatch {
         below.unwrap_or(self.otherwise)
     }
 
+    /// The name of the bucket that [`Self::choose`] chooses.
+    pub fn bucket(&self, path: &str) -> Option<String> {
+        if self.exact.contains_key(path) {
+            return Some(path.to_owned());
+        }
+        let prefix = path.starts_with('/').then(|| self.prefixes.longest_prefix(path)).flatten();
+        prefix.map(|prefix| format!("{prefix} or below"))
+    }
+
     /// Every path and where it leads: exact ones, then prefixes; each kind sorted.
     pub fn entries(&self) -> Vec<(String, NodeId)> {
         let exact = sorted(&self.exact).map(|(path, node)| (path.to_owned(), node));
@@ -153,6 +175,20 @@ impl PathTrie {
             let Some(&child) = branch.children.get(segment) else { break };
             branch = &self.branches[child];
             found = branch.node.or(found);
+        }
+        found
+    }
+
+    /// The longest prefix that covers `path`, with a leading `/`.
+    fn longest_prefix(&self, path: &str) -> Option<String> {
+        let (mut branch, mut walked) = (&self.branches[0], String::new());
+        let mut found = branch.node.map(|_| "/".to_owned());
+        for segment in segments(path) {
+            let Some(&child) = branch.children.get(segment) else { break };
+            branch = &self.branches[child];
+            walked.push('/');
+            walked.push_str(segment);
+            found = branch.node.map(|_| walked.clone()).or(found);
         }
         found
     }

@@ -3,13 +3,13 @@
 //! A [`FlowGraph`] is a vector of nodes. Edges are [`NodeId`]s and only ever lead to nodes that
 //! were added earlier, so a walk ends. Executor and `explain` use the same [`walk`].
 
-pub mod dump;
-pub mod walk;
-pub mod evaluate;
-pub mod render;
-pub mod read;
-pub mod facts;
 pub mod dispatch;
+pub mod dump;
+pub mod evaluate;
+pub mod facts;
+pub mod read;
+pub mod render;
+pub mod walk;
 
 use std::fmt;
 use std::net::SocketAddr;

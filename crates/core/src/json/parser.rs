@@ -10,6 +10,7 @@ use super::{
 use crate::{
     diagnostic::{Diagnostics, code::Code},
     source::{SourceId, Span, Spanned},
+    value::visible,
 };
 
 pub(super) struct Parser<'a> {
@@ -200,7 +201,7 @@ impl<'a> Parser<'a> {
             let message = format!("{expected}, but the file ends here");
             return Complaint::new(place.saturating_sub(1)..place, message).at_end();
         };
-        let message = format!("{expected}, found `{}`", found.escape_debug());
+        let message = format!("{expected}, found `{}`", visible(found));
         Complaint::new(self.at..self.at + found.len_utf8(), message).found(rest)
     }
 

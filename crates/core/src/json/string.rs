@@ -1,6 +1,7 @@
 //! JSON string literals.
 
 use super::complaint::Complaint;
+use crate::value::visible;
 
 /// Parses the literal whose opening quote is at `start`; gives the text and the end offset.
 pub(super) fn parse(text: &str, start: usize) -> Result<(String, usize), Complaint> {
@@ -93,7 +94,7 @@ impl Literal<'_> {
     fn unknown_escape(&self) -> Complaint {
         let escaped = self.text[self.at + 1..].chars().next().unwrap_or_default();
         let place = self.at..self.at + 1 + escaped.len_utf8();
-        Complaint::new(place, format!("`\\{}` is not an escape", escaped.escape_debug()))
+        Complaint::new(place, format!("`\\{}` is not an escape", visible(escaped)))
             .help("a backslash is written `\\\\`")
     }
 

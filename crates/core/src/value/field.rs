@@ -214,10 +214,15 @@ impl fmt::Display for UnknownField {
 impl Explain for UnknownField {
     fn help(&self) -> Option<String> {
         let named = FAMILIES.iter().any(|family| self.name.starts_with(family.prefix));
-        Some(str::to_owned(match named {
-            true => "a name follows the last dot: a header or cookie name, or a query parameter",
-            false => "all fields are listed by `vane fields`",
-        }))
+        Some(match &self.suggestion {
+            Some(field) => format!("did you mean `{field}`?"),
+            None if named => {
+                "the last dot is followed by the name of a header field, of a cookie or \
+                              of a query parameter"
+                    .to_owned()
+            }
+            None => "all fields are listed by `vane fields`".to_owned(),
+        })
     }
 }
 

@@ -5,7 +5,7 @@ use std::{
     net::{Ipv4Addr, Ipv6Addr},
 };
 
-use super::Explain;
+use super::{Explain, visible};
 
 /// A host name, address literal or `*.name`, in lower case.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -110,7 +110,7 @@ impl fmt::Display for HostPatternError {
             Self::EmptyLabel => out.write_str("a host name has no empty label"),
             Self::LongLabel => out.write_str("a label of a host name has at most 63 characters"),
             Self::Hyphen(label) => write!(out, "the label `{label}` has a hyphen at an end"),
-            Self::BadCharacter(c) => write!(out, "a host name has no `{}`", c.escape_debug()),
+            Self::BadCharacter(c) => write!(out, "a host name cannot contain `{}`", visible(*c)),
             Self::NotAscii => out.write_str("a host name has ASCII letters only"),
             Self::Wildcard => out.write_str("a `*` can only be the whole first label"),
             Self::Scheme => out.write_str("a URL stands where a host name belongs"),

@@ -33,3 +33,8 @@ pub(crate) fn plain_number<N: std::str::FromStr>(text: &str) -> Option<N> {
     let canonical = text == "0" || !text.starts_with('0');
     if plain && canonical { text.parse().ok() } else { None }
 }
+
+/// A character for a message: as it is, or escaped when it would not be seen.
+pub(crate) fn visible(c: char) -> String {
+    if c.is_control() { c.escape_default().to_string() } else { c.to_string() }
+}

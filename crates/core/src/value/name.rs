@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::Explain;
+use super::{Explain, visible};
 
 /// A name of letters, digits, `.`, `_` and `-`; 1 to 128 characters.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -57,7 +57,7 @@ impl fmt::Display for NameError {
         match self {
             Self::Empty => out.write_str("a name is not empty"),
             Self::TooLong => write!(out, "a name has at most {LONGEST} characters"),
-            Self::BadCharacter(c) => write!(out, "a name has no `{}`", c.escape_debug()),
+            Self::BadCharacter(c) => write!(out, "a name cannot contain `{}`", visible(*c)),
         }
     }
 }

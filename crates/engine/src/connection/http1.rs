@@ -1,6 +1,6 @@
 //! Serves requests over HTTP/1.
 
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
@@ -33,7 +33,10 @@ pub(super) async fn serve(stream: TcpStream, read: Bytes, flow: Arc<Flow>) {
     let guard = Guard::new(stream, read, interim, registry, Arc::clone(&flow.shared));
     let Ok(guard) = guard else { return };
     let times = guard.times();
-    let service = service_fn(|request: Request<Incoming>| executor::answer(&flow, request));
+    let service = service_fn(|request: Request<Incoming>| {
+        // Taking the stream back at the end asks for a future that may move.
+        Box::pin(executor::answer(&flow, request))
+    });
     let header_bytes = flow.shared.settings.floor.header_bytes;
     let mut connection = http1::Builder::new()
         .pipeline_flush(true)
@@ -81,7 +84,8 @@ async fn run<S>(
     times: &Times,
 ) -> End
 where
-    S: HttpService<Incoming, ResBody = ResponseBody>,
+    S: HttpService<Incoming, ResBody = ResponseBody> + Unpin,
+    S::Future: Unpin,
     S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let mut watch = flow.drain.clone();
@@ -103,7 +107,7 @@ where
                 let now = Instant::now();
                 match keeper.look(now) {
                     Look::Fine => {}
-                    Look::Close => Pin::new(&mut *connection).graceful_shutdown(),
+                    Look::Close => std::pin::Pin::new(&mut *connection).graceful_shutdown(),
                     Look::End(end) => return end,
                 }
                 timer.as_mut().reset(keeper.next_look(now));
@@ -138,7 +142,8 @@ impl Keeper<'_> {
         cx: &mut Context<'_>,
     ) -> Poll<End>
     where
-        S: HttpService<Incoming, ResBody = ResponseBody>,
+        S: HttpService<Incoming, ResBody = ResponseBody> + Unpin,
+        S::Future: Unpin,
         S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let ended = connection.poll_without_shutdown(cx);

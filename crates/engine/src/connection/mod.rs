@@ -13,9 +13,9 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use tokio::net::TcpStream;
+use vane_core::graph::NodeId;
 use vane_core::graph::facts::{ConnectionFacts, Facts, FirstBytes, Protocol};
 use vane_core::graph::walk::{self, Step, Stop};
-use vane_core::graph::NodeId;
 use vane_core::rules::action::{Action, Tunnel};
 use vane_core::value::field::Layer;
 use vane_core::value::listen_addr::Transport;
@@ -209,14 +209,14 @@ impl Ends {
 
 fn report(place: &Place, end: Option<&End>, copied: Copied) {
     let how = match end {
-        None => "cut off by a drain",
-        Some(End::Closed) => "closed",
-        Some(End::Broken(_)) => "broken",
-        Some(End::Idle) => "idle for too long",
+        None => "cut off by a drain".to_owned(),
+        Some(End::Closed) => "closed".to_owned(),
+        Some(End::Broken(error)) => format!("broken: {error}"),
+        Some(End::Idle) => "idle for too long".to_owned(),
     };
     let kind = place.entry.kind().as_str();
     let (received, sent) = (copied.to_target, copied.to_client);
-    tracing::debug!(remote = %place.entry.remote, kind, received, sent, how, "tunnel ended");
+    tracing::info!(remote = %place.entry.remote, kind, received, sent, how, "tunnel ended");
 }
 
 /// Returns when a drain has used up its budget.

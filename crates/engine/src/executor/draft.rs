@@ -5,12 +5,13 @@ use std::fmt;
 
 use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, Method, Request, Uri, Version};
+use http::{HeaderMap, Request, Uri, Version};
 use hyper::body::Incoming;
 use vane_core::graph::facts::{ConnectionFacts, Facts, RequestFacts};
 use vane_core::value::path::{PathError, normalise};
 
 use crate::message::authority::{Authority, AuthorityError};
+use crate::middleware::rewrite::Rewritten;
 
 /// A request on its way.
 #[derive(Debug)]
@@ -27,6 +28,8 @@ pub(super) enum Malformed {
     Authority(AuthorityError),
     /// Its path is no path.
     Path(PathError),
+    /// Its normal form is no legal target.
+    Target,
 }
 
 impl fmt::Display for Malformed {
@@ -34,6 +37,7 @@ impl fmt::Display for Malformed {
         match self {
             Self::Authority(error) => error.fmt(f),
             Self::Path(error) => error.fmt(f),
+            Self::Target => f.write_str("the request target is malformed"),
         }
     }
 }
@@ -48,7 +52,7 @@ impl Draft {
         let authority = Authority::of(&parts.uri, &parts.headers, parts.version)
             .map_err(Malformed::Authority)?;
         let host = authority.host().into();
-        let target = normal_target(&parts.uri).map_err(Malformed::Path)?;
+        let target = normal_target(&parts.uri)?;
         Ok((Self { parts, host, target }, body))
     }
 
@@ -74,11 +78,6 @@ impl Draft {
     }
 
     /// As the client sent it.
-    pub(super) fn method(&self) -> &Method {
-        &self.parts.method
-    }
-
-    /// As the client sent it.
     pub(super) fn uri(&self) -> &Uri {
         &self.parts.uri
     }
@@ -93,9 +92,18 @@ impl Draft {
         &self.parts.headers
     }
 
-    /// Replaces path and query.
-    pub(super) fn set_target(&mut self, target: PathAndQuery) {
-        self.target = Some(target);
+    /// Replaces the path, and the query where the rewrite carries one.
+    ///
+    /// # Errors
+    /// When the result is no legal request target.
+    pub(super) fn rewrite(&mut self, rewritten: Rewritten) -> Result<(), Malformed> {
+        let mut target = rewritten.path;
+        if let Some(query) = rewritten.query.as_deref().or(self.query()) {
+            target.push('?');
+            target.push_str(query);
+        }
+        self.target = Some(PathAndQuery::try_from(target).map_err(|_| Malformed::Target)?);
+        Ok(())
     }
 
     /// Path and query, normalised and as rewritten so far.
@@ -112,7 +120,8 @@ impl Draft {
         self.parts
     }
 
-    fn path(&self) -> &str {
+    /// The path, normalised and as rewritten so far.
+    pub(super) fn path(&self) -> &str {
         self.target.as_ref().map_or(self.parts.uri.path(), PathAndQuery::path)
     }
 
@@ -122,14 +131,16 @@ impl Draft {
 }
 
 /// Path and query with the path normalised; nothing where it already is.
-fn normal_target(uri: &Uri) -> Result<Option<PathAndQuery>, PathError> {
+fn normal_target(uri: &Uri) -> Result<Option<PathAndQuery>, Malformed> {
     if uri.path() == "*" {
         return Ok(None);
     }
-    let Cow::Owned(mut path) = normalise(uri.path())? else { return Ok(None) };
+    let Cow::Owned(mut path) = normalise(uri.path()).map_err(Malformed::Path)? else {
+        return Ok(None);
+    };
     if let Some(query) = uri.query() {
         path.push('?');
         path.push_str(query);
     }
-    PathAndQuery::try_from(path).map(Some).map_err(|_| PathError::Character)
+    PathAndQuery::try_from(path).map(Some).map_err(|_| Malformed::Target)
 }

@@ -11,7 +11,7 @@ use vane_core::rules::action::{Forward, ForwardedHost};
 use crate::body::{BodyLimits, BodyWatch, RequestBody};
 use crate::executor::{Matched, unix_ms};
 use crate::flow::{Interim, Switched};
-use crate::message::forwarded::{self, Client};
+use crate::message::forwarded::{self, Seen};
 use crate::message::hop_by_hop::{self, RequestHops};
 use crate::response::{ResponseBody, failed};
 use crate::upstream::attempt::{Answer, Exchange, Spoken};
@@ -20,11 +20,7 @@ use crate::upstream::origin::Origin;
 
 impl Matched<'_> {
     /// Carries out `forward`.
-    pub(super) async fn forward(
-        self,
-        forward: &Forward,
-        body: Incoming,
-    ) -> Response<ResponseBody> {
+    pub(super) async fn forward(self, forward: &Forward, body: Incoming) -> Response<ResponseBody> {
         let flow = Arc::clone(self.flow);
         let rule = self.rule;
         let origin = Arc::clone(flow.program.server(forward.upstream));
@@ -153,13 +149,13 @@ impl Matched<'_> {
 
     fn set_forwarded(&mut self) {
         let host = self.sent_host();
-        let client = Client {
-            remote: self.flow.facts.remote.ip(),
+        let seen = Seen {
+            peer: self.flow.facts.remote.ip(),
             scheme: "http",
-            host: host.as_ref(),
-            trusted_proxies: &self.flow.program.graph.trusted_proxies,
+            host: host.as_ref().and_then(|host| host.to_str().ok()).unwrap_or_default(),
         };
-        forwarded::set(self.draft.headers_mut(), &client);
+        let trusted = &self.flow.program.graph.trusted_proxies;
+        forwarded::set(self.draft.headers_mut(), &seen, trusted);
     }
 }
 

@@ -12,12 +12,14 @@ use hyper::body::Incoming;
 use vane_core::graph::walk::{self, Step, Stop};
 use vane_core::graph::{NodeId, RuleId};
 use vane_core::rules::action::Action;
-use vane_core::rules::middleware::{HeaderEdit, Middleware};
+use vane_core::rules::middleware::{HeaderEdit, Middleware, RateLimit, Rewrite};
 
 use crate::executor::draft::Draft;
 use crate::floor::Limit;
 use crate::flow::Flow;
-use crate::middleware::{headers, rate_limit, rewrite};
+use crate::middleware::headers::{self, PreparedEdit};
+use crate::middleware::rate_limit::Decision;
+use crate::middleware::rewrite;
 use crate::response::{Closed, ResponseBody, limited, plain, refused};
 
 /// Answers one request.
@@ -68,7 +70,7 @@ async fn walk(
     }
     let (draft, body) = match Draft::new(request) {
         Ok(known) => known,
-        Err(problem) => return Ok(refuse_malformed(flow, problem)),
+        Err(problem) => return Ok(refuse_malformed(flow, &problem)),
     };
     let stop = walk::find(&flow.program.graph, flow.entry, &draft.facts(&flow.facts), &mut ());
     match stop {
@@ -84,7 +86,7 @@ fn refuse_connect() -> Response<ResponseBody> {
     response
 }
 
-fn refuse_malformed(flow: &Flow, problem: draft::Malformed) -> Response<ResponseBody> {
+fn refuse_malformed(flow: &Flow, problem: &dyn std::fmt::Display) -> Response<ResponseBody> {
     let details = problem.to_string();
     flow.shared.floor.refuse(Limit::Head, flow.remote().ip(), &details);
     refused(StatusCode::BAD_REQUEST, &details)
@@ -103,6 +105,7 @@ type ActionAt<'g> = (NodeId, &'g Action);
 impl Matched<'_> {
     async fn run(mut self, next: NodeId, body: Incoming) -> Result<Response<ResponseBody>, Closed> {
         let program = Arc::clone(&self.flow.program);
+        let (flow, rule) = (self.flow, self.rule);
         let mut edits = Vec::new();
         let early = self.prepare(walk::steps(&program.graph, next), &mut edits);
         let mut response = match early {
@@ -110,7 +113,7 @@ impl Matched<'_> {
             Err(early) => early,
         };
         for edit in edits {
-            edit.apply(response.headers_mut());
+            report_skipped(flow, rule, &edit.apply(response.headers_mut()));
         }
         Ok(response)
     }
@@ -120,7 +123,7 @@ impl Matched<'_> {
     fn prepare<'g>(
         &mut self,
         steps: impl Iterator<Item = Step<'g>>,
-        edits: &mut Vec<headers::Edits>,
+        edits: &mut Vec<PreparedEdit<'g>>,
     ) -> Result<ActionAt<'g>, Response<ResponseBody>> {
         for step in steps {
             match step {
@@ -131,16 +134,16 @@ impl Matched<'_> {
         Err(plain(StatusCode::INTERNAL_SERVER_ERROR))
     }
 
-    fn edit(
+    fn edit<'g>(
         &mut self,
         node: NodeId,
-        middleware: &Middleware,
-        edits: &mut Vec<headers::Edits>,
+        middleware: &'g Middleware,
+        edits: &mut Vec<PreparedEdit<'g>>,
     ) -> Result<(), Response<ResponseBody>> {
         match middleware {
             Middleware::RequestHeaders(edit) => {
-                let edits = self.rendered(edit);
-                edits.apply(self.draft.headers_mut());
+                let skipped = self.rendered(edit).apply(self.draft.headers_mut());
+                report_skipped(self.flow, self.rule, &skipped);
             }
             Middleware::ResponseHeaders(edit) => edits.push(self.rendered(edit)),
             Middleware::Rewrite(rewrite) => self.rewrite(rewrite)?,
@@ -149,42 +152,28 @@ impl Matched<'_> {
         Ok(())
     }
 
-    fn rendered(&self, edit: &HeaderEdit) -> headers::Edits {
-        headers::render(edit, &self.draft.facts(&self.flow.facts), unix_ms)
+    fn rendered<'g>(&self, edit: &'g HeaderEdit) -> PreparedEdit<'g> {
+        headers::prepare(edit, &self.draft.facts(&self.flow.facts), unix_ms)
     }
-}
 
-impl Matched<'_> {
-    fn rewrite(
-        &mut self,
-        rewrite: &vane_core::rules::middleware::Rewrite,
-    ) -> Result<(), Response<ResponseBody>> {
+    fn rewrite(&mut self, rule: &Rewrite) -> Result<(), Response<ResponseBody>> {
         let facts = self.draft.facts(&self.flow.facts);
-        match rewrite::apply(rewrite, &facts, unix_ms) {
-            Ok(target) => {
-                self.draft.set_target(target);
-                Ok(())
-            }
-            Err(problem) => {
-                let rule = &self.flow.program.graph.rule(self.rule).name;
-                tracing::warn!(%rule, %problem, "rewrite gave no path");
-                Err(plain(StatusCode::INTERNAL_SERVER_ERROR))
-            }
+        match rewrite::rewrite(rule, self.draft.path(), &facts, unix_ms) {
+            Ok(None) => Ok(()),
+            Ok(Some(rewritten)) => self
+                .draft
+                .rewrite(rewritten)
+                .map_err(|problem| refuse_malformed(self.flow, &problem)),
+            Err(problem) => Err(refuse_malformed(self.flow, &problem)),
         }
     }
 
-    fn limit(
-        &self,
-        node: NodeId,
-        limit: &vane_core::rules::middleware::RateLimit,
-    ) -> Result<(), Response<ResponseBody>> {
+    fn limit(&self, node: NodeId, limit: &RateLimit) -> Result<(), Response<ResponseBody>> {
         let Some(limiter) = self.flow.program.limiter(node) else { return Ok(()) };
-        let key = rate_limit::key(&limit.per, &self.draft.facts(&self.flow.facts));
-        match limiter.check(&key, Instant::now()) {
-            rate_limit::Decision::Allowed => Ok(()),
-            rate_limit::Decision::Limited { retry_after } => {
-                Err(limited(limit.status, retry_after))
-            }
+        let key = limiter.key(&self.draft.facts(&self.flow.facts));
+        match limiter.check(key, Instant::now()) {
+            Decision::Allowed => Ok(()),
+            Decision::Limited { retry_after } => Err(limited(limit.status, retry_after)),
         }
     }
 
@@ -200,6 +189,14 @@ impl Matched<'_> {
             Action::Redirect(redirect) => Ok(self.redirect(redirect)),
             Action::Close | Action::Tunnel(_) => Err(Closed),
         }
+    }
+}
+
+/// A value that came with the request can be illegal in a header; the field is then left alone.
+fn report_skipped(flow: &Flow, rule: RuleId, skipped: &[&http::HeaderName]) {
+    if !skipped.is_empty() {
+        let rule = &flow.program.graph.rule(rule).name;
+        tracing::warn!(%rule, ?skipped, "a rendered value is no legal header value");
     }
 }
 

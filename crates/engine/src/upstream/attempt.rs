@@ -118,8 +118,7 @@ impl Exchange<'_> {
             let (stream, read) = connection.into_stream();
             return Ok(Answer::Switched(response.map(drop), stream, read));
         }
-        let lease =
-            Lease { connection, pool: Arc::clone(self.pool), origin: self.origin.id };
+        let lease = Lease { connection, pool: Arc::clone(self.pool), origin: self.origin.id };
         let mut response =
             response.map(|body| AnswerBody::new(body, Some(lease), self.timeouts.idle));
         std::future::poll_fn(|cx| {

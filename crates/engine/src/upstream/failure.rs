@@ -56,10 +56,7 @@ impl Failure {
     }
 
     /// Of this kind, because of `source`.
-    pub(crate) fn with(
-        kind: FailureKind,
-        source: impl Into<Box<dyn Error + Send + Sync>>,
-    ) -> Self {
+    pub(crate) fn with(kind: FailureKind, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self { kind, source: Some(source.into()) }
     }
 

@@ -43,14 +43,7 @@ impl Http1 {
         builder.max_headers(256);
         let (sender, connection) =
             builder.handshake(TokioIo::new(stream)).await.map_err(Failure::exchange)?;
-        Ok(Self {
-            sender,
-            connection,
-            probe,
-            since: Instant::now(),
-            reused: false,
-            closed: false,
-        })
+        Ok(Self { sender, connection, probe, since: Instant::now(), reused: false, closed: false })
     }
 
     /// Whether an idle connection can carry a request. With `sure`, the kernel is asked as well

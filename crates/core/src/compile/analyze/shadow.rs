@@ -199,7 +199,8 @@ fn warn(rule: &Rule, behind: &[RuleId], rules: &[Rule], diagnostics: &mut Diagno
     let names: Vec<_> =
         behind.iter().map(|id| format!("`{}`", rules[id.0 as usize].name)).collect();
     let names = names.join(" and ");
-    let message = format!("rule `{}` can never match: {names} in front of it takes everything", rule.name);
+    let message =
+        format!("rule `{}` can never match: {names} in front of it takes everything", rule.name);
     let warning = diagnostics.report(Code::UnreachableRule, rule.span, message);
     warning.label("nothing is left for this rule");
     for id in behind {

@@ -72,7 +72,8 @@ impl Converter<'_, '_> {
         if let Some(why) = not_applicable(kind, &test.value) {
             let operator = test.value.operator();
             let message = format!("`{operator}` is no question about `{field}`");
-            self.ctx.error(Code::OperatorNotApplicable, test.span, message)
+            self.ctx
+                .error(Code::OperatorNotApplicable, test.span, message)
                 .label(why)
                 .help(format!("`{field}` takes {}", kind.operators()));
             return None;
@@ -121,8 +122,8 @@ impl Converter<'_, '_> {
     ) -> Option<Condition> {
         let tests: Vec<_> = values.iter().map(|value| test(value, self.ctx)).collect();
         let tests: Vec<_> = tests.into_iter().collect::<Option<_>>()?;
-        let mut asked: Vec<_> = tests.into_iter().map(|test| self::asked(field, test)).collect();
-        Some(if asked.len() == 1 { asked.remove(0) } else { Condition::Any(asked) })
+        let mut conditions: Vec<_> = tests.into_iter().map(|test| asked(field, test)).collect();
+        Some(if conditions.len() == 1 { conditions.remove(0) } else { Condition::Any(conditions) })
     }
 }
 

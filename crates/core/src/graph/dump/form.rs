@@ -37,7 +37,11 @@ impl<'g> GraphForm<'g> {
             rules: graph.rules.iter().map(|rule| RuleForm::of(graph, rule)).collect(),
             upstreams: graph.upstreams.iter().map(UpstreamForm).collect(),
             trusted_proxies: graph.trusted_proxies.iter().copied().map(Shown).collect(),
-            nodes: (0..).map(NodeId).zip(&graph.nodes).map(|(id, node)| NodeForm::of(id, node, graph)).collect(),
+            nodes: (0..)
+                .map(NodeId)
+                .zip(&graph.nodes)
+                .map(|(id, node)| NodeForm::of(id, node, graph))
+                .collect(),
         }
     }
 }

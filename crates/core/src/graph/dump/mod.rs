@@ -6,9 +6,9 @@ pub mod words;
 
 use sha2::{Digest, Sha256};
 
-use crate::graph::{FlowGraph, GraphHash};
+use crate::graph::{FlowGraph, GraphHash, RuleInfo};
 
-use self::form::{GraphForm, Meaning};
+use self::form::{GraphForm, Meaning, RuleForm};
 
 /// The graph as a person reads it: listeners as trees, then rules, then upstreams. Grows with the
 /// number of nodes: what several places lead to is shown once and referred to by its id. Lines
@@ -22,10 +22,9 @@ pub fn json(graph: &FlowGraph) -> serde_json::Value {
     serde_json::to_value(GraphForm::of(graph)).expect("a form has only text keys")
 }
 
-/// One rule as it stands in the JSON form of its graph, without place and ids.
-pub fn rule_json(graph: &FlowGraph, rule: crate::graph::RuleId) -> serde_json::Value {
-    serde_json::to_value(form::RuleForm::meaning(graph, graph.rule(rule)))
-        .expect("a form has only text keys")
+/// What one rule means, as one text: equal for rules that mean the same in both graphs.
+pub(crate) fn rule_meaning(graph: &FlowGraph, rule: &RuleInfo) -> String {
+    serde_json::to_string(&RuleForm::meaning(graph, rule)).expect("a form has only text keys")
 }
 
 /// The hash over the JSON form of all that a graph means.

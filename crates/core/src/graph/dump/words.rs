@@ -35,7 +35,9 @@ pub fn predicate(predicate: &Predicate) -> String {
     match &predicate.test {
         Test::Exists(true) => format!("{field} is there"),
         Test::Exists(false) => format!("{field} is not there"),
-        Test::OneOf(texts) => format!("{field} is {}", any_of(texts.iter().map(|text| quoted(text)))),
+        Test::OneOf(texts) => {
+            format!("{field} is {}", any_of(texts.iter().map(|text| quoted(text))))
+        }
         Test::Host(patterns) => format!("{field} is {}", any_of(patterns)),
         Test::Prefix(text) => format!("{field} starts with {}", quoted(text)),
         Test::PathPrefix(text) if text.is_empty() => format!("{field} is / or below"),

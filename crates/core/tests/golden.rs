@@ -1,0 +1,198 @@
+//! Golden files: a configuration directory, a line of dashes, what the compiler has to say.
+//!
+//! `UPDATE_GOLDEN=1` rewrites the expectations. A golden file is a sequence of input files, each
+//! headed by `//- PATH`, and of directives:
+//!
+//! ```text
+//! //- env NAME=value                     a variable
+//! //- allow-unset                        unset variables are tolerated
+//! //- bytes ff fe PATH                   a file of these bytes
+//! //- too-large SIZE PATH                a file that was not read for its size
+//! //- unreadable "WORDS" PATH            a file that the operating system refused
+//! //- generate nested N PATH             a rule nested N deep
+//! //- generate problems N PATH           a list of N rules with one problem each
+//! //- generate long-line N PATH          a rule with a problem behind N characters
+//! //- env-problem LINE                   what the reader of `.env` stumbled over
+//! ```
+
+#![expect(clippy::unwrap_used, reason = "a failed helper is a failed test")]
+
+use std::{
+    collections::BTreeMap,
+    fmt::Write,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use vane_core::{
+    diagnostic::{Diagnostics, code::Code, render},
+    load::{self, EnvProblem, Files, LoadOptions, RawContent, RawFile},
+};
+
+#[test]
+fn every_golden_file_says_what_the_compiler_says() {
+    let update = std::env::var_os("UPDATE_GOLDEN").is_some();
+    let mut differences = String::new();
+    for path in golden_files() {
+        let text = fs::read_to_string(&path).unwrap();
+        let (input, expected) = split(&text);
+        let actual = produce(&Input::parse(input));
+        if actual == expected {
+            continue;
+        }
+        if update {
+            fs::write(&path, format!("{}\n{DASHES}\n{actual}", input.trim_end())).unwrap();
+        } else {
+            let name = path.display();
+            write!(differences, "\n{name}\nexpected:\n{expected}\nfound:\n{actual}").unwrap();
+        }
+    }
+    assert!(differences.is_empty(), "UPDATE_GOLDEN=1 accepts these:\n{differences}");
+}
+
+#[test]
+fn every_golden_file_named_after_a_code_shows_it() {
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        return;
+    }
+    for path in golden_files() {
+        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        let longest = |code: &&Code| (name.starts_with(code.as_str()), code.as_str().len());
+        let code = Code::ALL.iter().max_by_key(longest).unwrap();
+        if name.starts_with(code.as_str()) {
+            let text = fs::read_to_string(&path).unwrap();
+            assert!(split(&text).1.contains(&format!("[{code}]")), "{name}");
+        }
+    }
+}
+
+#[test]
+fn json_has_the_same_problems_in_the_same_order() {
+    for path in golden_files() {
+        let text = fs::read_to_string(&path).unwrap();
+        let input = Input::parse(split(&text).0);
+        let (written, diagnostics) = compile(&input);
+        let json = render::json(&diagnostics, &written.sources);
+        let codes: Vec<_> =
+            json.as_array().unwrap().iter().map(|object| object["code"].clone()).collect();
+        let sorted: Vec<_> = diagnostics.sorted().iter().map(|d| d.code.as_str().into()).collect();
+        assert_eq!(codes, sorted as Vec<serde_json::Value>, "{}", path.display());
+    }
+}
+
+/// What stands below the dashes: the diagnostics, or `ok`.
+fn produce(input: &Input) -> String {
+    let (written, diagnostics) = compile(input);
+    match render::text(&diagnostics, &written.sources, false) {
+        text if text.is_empty() => "ok\n".to_owned(),
+        text => text,
+    }
+}
+
+fn compile(input: &Input) -> (load::Written, Diagnostics) {
+    let mut diagnostics = Diagnostics::default();
+    let options = LoadOptions { allow_unset: input.allow_unset };
+    let written = load::written(&input.files, &input.variables, options, &mut diagnostics);
+    (written, diagnostics)
+}
+
+#[derive(Default)]
+struct Input {
+    files: Files,
+    variables: BTreeMap<String, String>,
+    allow_unset: bool,
+}
+
+impl Input {
+    fn parse(text: &str) -> Self {
+        let mut input = Self::default();
+        let sections = text.split("//- ").skip(1);
+        for section in sections {
+            let (head, body) = section.split_once('\n').unwrap_or((section, ""));
+            input.section(head.trim_end(), body);
+        }
+        input
+    }
+
+    fn section(&mut self, head: &str, body: &str) {
+        let (word, rest) = head.split_once(' ').unwrap_or((head, ""));
+        match word {
+            "env" => {
+                let (name, value) = rest.split_once('=').expect("env NAME=value");
+                self.variables.insert(name.to_owned(), value.to_owned());
+            }
+            "allow-unset" => self.allow_unset = true,
+            "env-problem" => {
+                self.files.env_problem = Some(EnvProblem { line: rest.to_owned() });
+            }
+            "bytes" | "too-large" | "unreadable" | "generate" => {
+                let (argument, path) = rest.rsplit_once(' ').expect("an argument and a path");
+                self.add(path, content(word, argument));
+            }
+            _ => self.add(head, RawContent::Bytes(body.into())),
+        }
+    }
+
+    fn add(&mut self, path: &str, content: RawContent) {
+        let file = RawFile { path: path.to_owned(), content };
+        match path {
+            "config.json" => self.files.config = Some(file),
+            ".env" => self.files.env_file = Some(file),
+            _ => self.files.rules.push(file),
+        }
+    }
+}
+
+fn content(directive: &str, argument: &str) -> RawContent {
+    match directive {
+        "bytes" => RawContent::Bytes(
+            argument.split(' ').map(|hex| u8::from_str_radix(hex, 16).unwrap()).collect(),
+        ),
+        "too-large" => RawContent::TooLarge(argument.parse().unwrap()),
+        "unreadable" => RawContent::Unreadable(argument.trim_matches('"').to_owned()),
+        _ => {
+            let (kind, count) = argument.split_once(' ').expect("generate KIND N PATH");
+            RawContent::Bytes(generate(kind, count.parse().unwrap()).into())
+        }
+    }
+}
+
+fn generate(kind: &str, count: usize) -> String {
+    match kind {
+        "nested" => {
+            let (open, close) = ("{ \"not\": ".repeat(count), " }".repeat(count));
+            format!("{{ \"name\": \"deep\", \"close\": true,\n  \"match\": {open}{{}}{close} }}\n")
+        }
+        "problems" => {
+            let rules: Vec<_> =
+                (0..count).map(|n| format!("{{ \"name\": \"r{n}\", \"clos\": true }}")).collect();
+            format!("[{}]\n", rules.join(",\n"))
+        }
+        "long-line" => {
+            let comment = "long ".repeat(count / 5);
+            format!(
+                "{{ \"name\": \"r\", \"comment\": \"{comment}\", \"clos\": true, \"listen\": \":80\" }}"
+            )
+        }
+        _ => panic!("generate {kind} is not known"),
+    }
+}
+
+fn split(golden: &str) -> (&str, &str) {
+    match golden.split_once(&format!("\n{DASHES}\n")) {
+        Some((input, expected)) => (input, expected),
+        None => (golden, ""),
+    }
+}
+
+fn golden_files() -> Vec<PathBuf> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    let entries = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<_> = entries
+        .filter(|path| path.extension().is_some_and(|extension| extension == "golden"))
+        .collect();
+    files.sort();
+    files
+}
+
+const DASHES: &str = "----------------------------------------";

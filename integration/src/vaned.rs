@@ -1,0 +1,332 @@
+//! The daemon as a child process.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::time::Duration;
+
+use rustix::process::{Signal, kill_process};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::binary;
+use crate::config_dir::ConfigDir;
+use crate::management::Management;
+use crate::vane::{pid_of, remove_own_variables};
+use crate::wait;
+
+/// A daemon to be started; made by [`Vaned::builder`].
+#[derive(Debug)]
+pub struct Builder {
+    config: PathBuf,
+    program: Option<PathBuf>,
+    args: Vec<String>,
+    env: Vec<(String, String)>,
+    await_listeners: bool,
+}
+
+/// A running daemon, killed when dropped. When that happens in a failing test, what it logged is
+/// printed.
+#[derive(Debug)]
+pub struct Vaned {
+    child: Child,
+    place: TempDir,
+    management: Management,
+    log: Log,
+    await_listeners: bool,
+}
+
+impl Vaned {
+    /// A daemon on that configuration directory, with a state directory and a management socket
+    /// of its own.
+    pub fn builder(config: &ConfigDir) -> Builder {
+        Builder {
+            config: config.path(),
+            program: None,
+            args: Vec::new(),
+            env: Vec::new(),
+            await_listeners: true,
+        }
+    }
+
+    /// Starts it on that directory with nothing else set.
+    pub async fn start(config: &ConfigDir) -> Self {
+        Self::builder(config).start().await
+    }
+
+    /// Waits until management answers and no listener is `binding`.
+    ///
+    /// # Panics
+    /// When it ends before, or takes longer than 30 seconds.
+    pub async fn ready(&mut self) {
+        wait::until("vaned to be ready", START_LIMIT, async || {
+            if let Some(status) = exited(&mut self.child) {
+                panic!("vaned ended while starting: {status}");
+            }
+            ready(&self.management, self.await_listeners).await
+        })
+        .await;
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The path of its management socket.
+    pub fn socket(&self) -> &Path {
+        self.management.path()
+    }
+
+    /// Its state directory.
+    pub fn state_dir(&self) -> PathBuf {
+        self.place.path().join("state")
+    }
+
+    /// The calls on its management socket.
+    pub fn client(&self) -> Management {
+        self.management.clone()
+    }
+
+    /// One call; see [`Management::call`].
+    ///
+    /// # Errors
+    /// The error object of the answer.
+    pub async fn manage(&self, method: &str, params: Value) -> Result<Value, Value> {
+        self.management.call(method, params).await
+    }
+
+    /// Reloads and yields the result.
+    ///
+    /// # Panics
+    /// When the reload is refused.
+    pub async fn reload(&self) -> Value {
+        match self.manage("reload", json!({})).await {
+            Ok(result) => result,
+            Err(error) => panic!("the reload was refused: {error:#}"),
+        }
+    }
+
+    /// The listeners as the daemon reports them.
+    pub async fn listeners(&self) -> Vec<Value> {
+        let view = self.manage("get_listeners", json!({})).await;
+        let view = view.unwrap_or_else(|error| panic!("get_listeners failed: {error:#}"));
+        view["listeners"].as_array().cloned().unwrap_or_default()
+    }
+
+    /// Where clients reach the listener configured as `configured`, once it listens.
+    ///
+    /// # Panics
+    /// When it does not within 10 seconds.
+    pub async fn addr(&self, configured: &str) -> SocketAddr {
+        wait::until(&format!("a listener on {configured}"), LIMIT, async || {
+            let listeners = self.listeners().await;
+            let found = listeners.iter().find(|listener| listener["address"] == configured);
+            found.and_then(reachable).ok_or_else(|| format!("{listeners:?}"))
+        })
+        .await
+    }
+
+    /// Where clients reach the one listener there is.
+    ///
+    /// # Panics
+    /// When there are several, or none within 10 seconds.
+    pub async fn only_addr(&self) -> SocketAddr {
+        let addrs = wait::until("a listener", LIMIT, async || {
+            Some(self.addrs().await).filter(|addrs| !addrs.is_empty())
+        })
+        .await;
+        assert_eq!(1, addrs.len(), "more than one listener: {addrs:?}");
+        addrs[0]
+    }
+
+    /// Where clients reach the listeners that listen now, in the order of the report.
+    pub async fn addrs(&self) -> Vec<SocketAddr> {
+        self.listeners().await.iter().filter_map(reachable).collect()
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        kill_process(pid_of(&self.child), signal).expect("a child can be signalled");
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Panics
+    /// When it runs longer than `limit`.
+    pub async fn exit_status(&mut self, limit: Duration) -> ExitStatus {
+        let child = &mut self.child;
+        let status = wait::until("vaned to end", limit, async || exited(child)).await;
+        self.log.finish();
+        status
+    }
+
+    /// Whether it has not ended.
+    pub fn is_running(&mut self) -> bool {
+        exited(&mut self.child).is_none()
+    }
+
+    /// The lines it has written to standard error so far.
+    pub fn log_lines(&self) -> Vec<String> {
+        self.log.lines().clone()
+    }
+
+    /// The first line of the log that the predicate takes, past or to come.
+    ///
+    /// # Panics
+    /// When there is none within 10 seconds.
+    pub async fn wait_for_log(&self, predicate: impl Fn(&str) -> bool) -> String {
+        wait::until("a line in the log", LIMIT, async || {
+            let lines = self.log.lines();
+            let found = lines.iter().find(|line| predicate(line)).cloned();
+            found.ok_or_else(|| format!("{} lines without it", lines.len()))
+        })
+        .await
+    }
+}
+
+impl Drop for Vaned {
+    fn drop(&mut self) {
+        // Fails when it has ended already, which is what is wanted.
+        let _ = self.child.kill();
+        let status = self.child.wait();
+        if std::thread::panicking() {
+            self.log.finish();
+            print_log(self.child.id(), &format!("{status:?}"), &self.log.lines());
+        }
+    }
+}
+
+impl Builder {
+    /// Adds an argument behind `--config DIR`.
+    pub fn arg(mut self, arg: &str) -> Self {
+        self.args.push(arg.to_owned());
+        self
+    }
+
+    /// Sets a variable. Those of the surroundings that begin with `VANE_` are not passed on.
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.env.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Runs this program in place of the built `vaned`.
+    pub fn program(mut self, path: &Path) -> Self {
+        self.program = Some(path.to_owned());
+        self
+    }
+
+    /// Does not wait until no listener is `binding`, for tests in which one never ends that.
+    pub fn while_binding(mut self) -> Self {
+        self.await_listeners = false;
+        self
+    }
+
+    /// Starts it and waits until it is [ready](Vaned::ready).
+    pub async fn start(self) -> Vaned {
+        let mut vaned = self.spawn();
+        vaned.ready().await;
+        vaned
+    }
+
+    /// Starts it and does not wait, for a boot that is to fail.
+    pub fn spawn(self) -> Vaned {
+        let place = tempfile::tempdir().expect("a temporary directory can be made");
+        let socket = place.path().join("m.sock");
+        let state = place.path().join("state");
+        std::fs::create_dir(&state).expect("a directory can be made");
+        let program = self.program.unwrap_or_else(|| binary::path("vaned"));
+        let mut command = Command::new(program);
+        remove_own_variables(&mut command);
+        command.arg("--config").arg(&self.config).args(&self.args);
+        command.env("VANE_MGMT_UNIX", &socket).env("VANE_STATE_DIR", &state);
+        command.env("VANE_LOG_FORMAT", "json").envs(self.env);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the binary can be started");
+        let log = Log::follow(child.stderr.take().expect("standard error is piped"));
+        let management = Management::at(&socket);
+        Vaned { child, place, management, log, await_listeners: self.await_listeners }
+    }
+}
+
+async fn ready(management: &Management, await_listeners: bool) -> Result<(), String> {
+    let call = async |method| {
+        let answer = management.call(method, json!({})).await;
+        answer.map_err(|error| format!("{method}: {error}"))
+    };
+    call("ping").await?;
+    if !await_listeners {
+        return Ok(());
+    }
+    let view = call("get_listeners").await?;
+    let listeners = view["listeners"].as_array().cloned().unwrap_or_default();
+    let binding = listeners.iter().filter(|listener| listener["state"] == "binding");
+    match binding.count() {
+        0 => Ok(()),
+        count => Err(format!("{count} listeners are binding")),
+    }
+}
+
+/// The address that a client uses, where an unspecified one stands for loopback.
+fn reachable(listener: &Value) -> Option<SocketAddr> {
+    let local: SocketAddr = listener["local"].as_str()?.parse().ok()?;
+    let ip = match local.ip() {
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    (listener["state"] == "listening").then_some(SocketAddr::new(ip, local.port()))
+}
+
+fn exited(child: &mut Child) -> Option<ExitStatus> {
+    child.try_wait().expect("a child can be waited for")
+}
+
+#[expect(clippy::print_stderr, reason = "belongs to the report of the failed test")]
+fn print_log(pid: u32, status: &str, lines: &[String]) {
+    eprintln!("--- log of vaned {pid}, {status}");
+    for line in lines {
+        eprintln!("{line}");
+    }
+    eprintln!("--- end of log");
+}
+
+/// The lines of a pipe, read by a thread until its end.
+#[derive(Debug)]
+struct Log {
+    lines: Arc<Mutex<Vec<String>>>,
+    at_end: mpsc::Receiver<()>,
+}
+
+impl Log {
+    fn follow(pipe: impl Read + Send + 'static) -> Self {
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let (reading, at_end) = mpsc::channel();
+        let kept = lines.clone();
+        std::thread::spawn(move || {
+            let _reading: mpsc::Sender<()> = reading;
+            let read = BufReader::new(pipe).split(b'\n').map_while(Result::ok);
+            for line in read {
+                let line = String::from_utf8_lossy(&line).into_owned();
+                kept.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+            }
+        });
+        Self { lines, at_end }
+    }
+
+    fn lines(&self) -> MutexGuard<'_, Vec<String>> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads what is left once the child has ended. A grandchild can hold the pipe open, and is
+    /// not waited for.
+    fn finish(&self) {
+        let _ = self.at_end.recv_timeout(LOG_END_LIMIT);
+    }
+}
+
+const LIMIT: Duration = Duration::from_secs(10);
+const START_LIMIT: Duration = Duration::from_secs(30);
+const LOG_END_LIMIT: Duration = Duration::from_secs(1);

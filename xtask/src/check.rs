@@ -1,0 +1,168 @@
+//! `cargo xtask test`: everything that can be checked on this machine, one step after another.
+//!
+//! A failing step does not stop the later ones, except that tests need a build. A step that this
+//! machine cannot run is skipped with the reason.
+
+use std::time::Duration;
+
+use crate::command::{self, Program};
+use crate::report::{Outcome, Report};
+use crate::tools::{self, Tool};
+
+/// One thing to check. The order here is the order of a run: what answers fastest comes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// The code is formatted.
+    Fmt,
+    /// No lint of the workspace fires, in any target.
+    Clippy,
+    /// The documentation builds without a warning.
+    Docs,
+    /// Dependencies keep to the licences, bans and sources of `deny.toml`.
+    Deny,
+    /// No dependency has a known vulnerability; needs the advisory database from the network.
+    Advisories,
+    /// The two binaries build.
+    Build,
+    /// Unit, golden, tidy and integration tests.
+    Test,
+}
+
+/// Runs the steps in `only`, or all of them when it is empty.
+pub(crate) fn run(only: &[Step]) -> Report {
+    let mut report = Report::default();
+    for step in Step::ALL.into_iter().filter(|step| step.is_wanted(only)) {
+        report.step(step.name(), |so_far| match step {
+            Step::Fmt => cargo(&["fmt", "--all", "--check"]).into(),
+            Step::Clippy => clippy(),
+            Step::Docs => docs(),
+            Step::Deny => deny(),
+            Step::Advisories => advisories(so_far),
+            Step::Build => cargo(&["build", "--locked", "-p", "vaned", "-p", "vane"]).into(),
+            Step::Test => tests(so_far),
+        });
+    }
+    report
+}
+
+impl Step {
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Fmt,
+        Self::Clippy,
+        Self::Docs,
+        Self::Deny,
+        Self::Advisories,
+        Self::Build,
+        Self::Test,
+    ];
+
+    /// The step with this name on the command line.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|step| step.name() == name)
+    }
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Fmt => "fmt",
+            Self::Clippy => "clippy",
+            Self::Docs => "docs",
+            Self::Deny => "deny",
+            Self::Advisories => "advisories",
+            Self::Build => "build",
+            Self::Test => "test",
+        }
+    }
+
+    /// The integration tests drive the two binaries, so wanting tests means wanting the build.
+    fn is_wanted(self, only: &[Self]) -> bool {
+        only.is_empty()
+            || only.contains(&self)
+            || (self == Self::Build && only.contains(&Self::Test))
+    }
+}
+
+fn clippy() -> Outcome {
+    cargo(&["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"]).into()
+}
+
+fn docs() -> Outcome {
+    Program::cargo()
+        .args(["doc", "--locked", "--workspace", "--no-deps"])
+        .env("RUSTDOCFLAGS", "-D warnings")
+        .run()
+        .into()
+}
+
+fn deny() -> Outcome {
+    match tools::find_or_build(&Tool::DENY) {
+        Ok(path) => Program::at(&path)
+            .args(["--all-features", "check", "bans", "licenses", "sources"])
+            .run()
+            .into(),
+        Err(reason) => Outcome::Skipped(reason),
+    }
+}
+
+fn advisories(so_far: &Report) -> Outcome {
+    if so_far.has_skipped(Step::Deny.name()) {
+        return Outcome::Skipped("cargo-deny cannot be had, see above".to_owned());
+    }
+    let path = match tools::find_or_build(&Tool::DENY) {
+        Ok(path) => path,
+        Err(reason) => return Outcome::Skipped(reason),
+    };
+    let fetch = Program::at(&path).args(["fetch", "db"]).env("GIT_TERMINAL_PROMPT", "0");
+    if let Err(error) = fetch.run_within(FETCH_LIMIT) {
+        return Outcome::Skipped(format!("the advisory database cannot be fetched: {error}"));
+    }
+    Program::at(&path)
+        .args(["--all-features", "check", "--disable-fetch", "advisories"])
+        .run()
+        .into()
+}
+
+fn tests(so_far: &Report) -> Outcome {
+    if so_far.has_failed(Step::Build.name()) {
+        return Outcome::Skipped("the build failed".to_owned());
+    }
+    cargo(&["test", "--locked", "--workspace", "--no-fail-fast"]).into()
+}
+
+fn cargo(args: &[&str]) -> Result<(), command::Failure> {
+    Program::cargo().args(args.iter().copied()).run()
+}
+
+const FETCH_LIMIT: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_step_is_found_by_its_name() {
+        for step in Step::ALL {
+            assert_eq!(Some(step), Step::named(step.name()));
+        }
+    }
+
+    #[test]
+    fn asking_for_tests_asks_for_the_build_too() {
+        assert!(Step::Build.is_wanted(&[Step::Test]));
+        assert!(!Step::Build.is_wanted(&[Step::Fmt]));
+        assert!(!Step::Fmt.is_wanted(&[Step::Test]));
+    }
+
+    #[test]
+    fn tests_are_not_run_after_a_failed_build() {
+        let mut report = Report::default();
+        report.add("build", Outcome::Failed("exit status: 101".to_owned()), Duration::ZERO);
+        assert!(matches!(tests(&report), Outcome::Skipped(_)));
+    }
+
+    #[test]
+    fn a_tool_that_could_not_be_built_is_not_built_again() {
+        let mut report = Report::default();
+        report.add("deny", Outcome::Skipped("offline".to_owned()), Duration::ZERO);
+        assert!(matches!(advisories(&report), Outcome::Skipped(_)));
+    }
+}
