@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 use tokio::task::spawn_blocking;
+use tracing::field::display;
 use vane_core::compile::Compiled;
 use vane_core::diagnostic::code::Code;
 use vane_core::diagnostic::{Diagnostics, render};
@@ -86,17 +87,14 @@ impl Reloaded {
     fn log(&self, plan: Option<&Plan>) {
         let ReloadView { outcome, trigger, generation, graph_hash, duration_ms, .. } = &self.view;
         let (errors, warnings) = (self.said.diagnostics.errors(), self.said.diagnostics.warnings());
-        let listeners = plan.map(|plan| counts(&plan.listeners)).unwrap_or_default();
-        let rules = plan.map(|plan| counts(&plan.rules)).unwrap_or_default();
-        let details = match self.rendered(false) {
-            rendered if rendered.is_empty() => self.fault().unwrap_or_default(),
-            rendered => format!("\n{}", rendered.trim_end()),
-        };
+        let listeners = plan.map(|plan| display(counts(&plan.listeners)));
+        let rules = plan.map(|plan| display(counts(&plan.rules)));
+        let diagnostics = self.details().map(display);
         let graph_hash = &graph_hash[..graph_hash.len().min(SHOWN_HASH)];
         macro_rules! log {
             ($level:ident) => {
                 tracing::$level!(%trigger, %outcome, generation, graph_hash, duration_ms, errors,
-                    warnings, listeners, rules, "reload {outcome}{details}")
+                    warnings, listeners, rules, diagnostics, "reload {outcome}")
             };
         }
         match outcome {
@@ -106,10 +104,14 @@ impl Reloaded {
         }
     }
 
-    /// What the compiler itself failed at, if it did.
-    fn fault(&self) -> Option<String> {
-        let message = self.view.diagnostics.get(0)?.get("message")?.as_str()?;
-        Some(format!(": {message}"))
+    /// What was wrong, on lines of their own.
+    fn details(&self) -> Option<String> {
+        let rendered = self.rendered(false);
+        if !rendered.is_empty() {
+            return Some(format!("\n{}", rendered.trim_end()));
+        }
+        let fault = self.view.diagnostics.get(0)?.get("message")?.as_str()?;
+        Some(fault.to_owned())
     }
 }
 
