@@ -21,6 +21,7 @@ use crate::{
         host_pattern::HostPattern,
         listen_addr::ListenAddr,
         name::Name,
+        path_pattern::PathPattern,
         rate::Rate,
         regex::Regex,
         template::Template,
@@ -168,6 +169,7 @@ text_values! {
     Field: "the name of a field", UnknownField, "remote.ip", Some("[a-z0-9_]+(\\..+)*");
     Regex: "a regular expression", BadRegex, "^/v[0-9]+/", None;
     Cidr: "an address or network", BadValue, "10.0.0.0/8", Some("[0-9a-fA-F:.]+(/[0-9]+)?");
+    PathPattern: "an absolute path", BadPathPattern, "/v1", Some("/[^?#]*");
     FilePath: "the path of a file", BadValue, "/etc/ssl/site.pem", Some("(?s:.+)");
 }
 

@@ -53,19 +53,20 @@ pub(crate) fn only_member<'v>(
     }
     let mut members = meaningful(members);
     match (members.next(), members.next()) {
-        (Some(only), None) => Some(only),
-        (Some(first), Some(second)) => {
-            let message = format!("expected exactly one of {}", quoted(keys));
-            ctx.diagnostics()
-                .error(Code::BadValue, second.key.span, message)
-                .secondary(first.key.span, "one is here")
-                .help("write two objects in the list, in the order in which they apply");
-            None
-        }
+        (Some(only), None) => return Some(only),
+        (Some(first), Some(second)) => report_second(first, second, keys, ctx),
         (None, _) => {
             let message = format!("expected one of {}", quoted(keys));
             ctx.diagnostics().error(Code::MissingKey, value.span.head(), message);
-            None
         }
     }
+    None
+}
+
+fn report_second(first: &Member, second: &Member, keys: &[&str], ctx: &mut Decoder<'_>) {
+    let message = format!("expected exactly one of {}", quoted(keys));
+    ctx.diagnostics()
+        .error(Code::BadValue, second.key.span, message)
+        .secondary(first.key.span, "one is here")
+        .help("write two objects in the list, in the order in which they apply");
 }

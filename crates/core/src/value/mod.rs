@@ -9,6 +9,7 @@ pub mod host_pattern;
 pub mod listen_addr;
 pub mod name;
 pub mod path;
+pub mod path_pattern;
 pub mod rate;
 pub mod regex;
 pub mod suggest;
