@@ -1,11 +1,13 @@
 //! Objects: which keys there are, which are missing, which were probably meant.
 
+use std::borrow::Cow;
+
 use super::{Decoder, Shape};
 use crate::{
     diagnostic::code::Code,
     json::{Member, Value, ValueKind},
     source::Span,
-    value::suggest,
+    value::{self, suggest},
 };
 
 /// The members of an object while a type takes them one by one.
@@ -124,12 +126,9 @@ pub(crate) fn quoted(words: &[&str]) -> String {
     words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")
 }
 
-/// A text of the configuration, cut to what a message can carry.
-pub(crate) fn shortened(text: &str) -> String {
-    match text.char_indices().nth(60) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
-    }
+/// A name or word of the configuration as a message repeats it.
+pub(crate) fn shortened(text: &str) -> Cow<'_, str> {
+    value::shortened(text, value::QUOTED)
 }
 
 fn is_ignored(key: &str) -> bool {

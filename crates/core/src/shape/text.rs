@@ -13,7 +13,7 @@ use crate::{
     json::{Value, ValueKind},
     source::{Span, Spanned},
     value::{
-        Explain,
+        self, Explain,
         cidr::Cidr,
         endpoint::Endpoint,
         field::Field,
@@ -89,9 +89,10 @@ pub(super) fn parse_key<T: TextValue>(
 
 /// Reports an error of a value type under its code.
 fn report(code: Code, at: Span, error: &dyn Explain, ctx: &mut Decoder<'_>) {
-    let diagnostic = ctx.diagnostics().error(code, at, shortened_message(error));
+    let diagnostic =
+        ctx.diagnostics().error(code, at, value::shortened(&error.to_string(), REPEATED));
     if let Some(help) = error.help() {
-        place_help(diagnostic, help);
+        place_help(diagnostic, value::shortened(&help, REPEATED).into_owned());
     }
 }
 
@@ -112,14 +113,6 @@ fn report_bare_number<T: TextValue>(number: &str, at: Span, ctx: &mut Decoder<'_
     ctx.diagnostics()
         .error(T::CODE, at, message)
         .help(format!("write `\"{help}\"`, or with the unit that is meant"));
-}
-
-fn shortened_message(error: &dyn Explain) -> String {
-    let message = error.to_string();
-    match message.char_indices().nth(300) {
-        Some((end, _)) => format!("{}…", &message[..end]),
-        None => message,
-    }
 }
 
 fn text_schema<T: TextValue>() -> serde_json::Value {
@@ -219,3 +212,6 @@ impl Explain for NotAHeader {
         Some("names of header fields are tokens by RFC 9110, such as `X-Request-Id`".to_owned())
     }
 }
+
+/// Characters of an error and its help, which repeat what was written.
+const REPEATED: usize = 300;
