@@ -6,6 +6,7 @@ use crate::{
     diagnostic::{Diagnostics, code::Code},
     json::{Value, ValueKind},
     shape::{shortened, type_mismatch},
+    value::suggest,
 };
 
 /// The context of a decoding run.
@@ -50,6 +51,15 @@ impl<'a> Decoder<'a> {
     /// Where problems go.
     pub fn diagnostics(&mut self) -> &mut Diagnostics {
         self.diagnostics
+    }
+
+    /// The word that was probably meant, unless there are so many problems that nobody will read
+    /// it.
+    pub fn nearest<'w>(&mut self, word: &str, known: &[&'w str]) -> Option<&'w str> {
+        if self.diagnostics.is_full() {
+            return None;
+        }
+        suggest::nearest(word, known.iter().copied())
     }
 
     /// The text of a string value. Anything else is reported as not being `what`.

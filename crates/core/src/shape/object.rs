@@ -7,7 +7,7 @@ use crate::{
     diagnostic::code::Code,
     json::{Member, Value, ValueKind},
     source::Span,
-    value::{self, suggest},
+    value,
 };
 
 /// The members of an object while a type takes them one by one.
@@ -103,9 +103,13 @@ pub(crate) fn meaningful(members: &[Member]) -> impl Iterator<Item = &Member> {
 pub(super) fn report_unknown_key(member: &Member, known: &[&str], ctx: &mut Decoder<'_>) {
     let key = &member.key.value;
     let message = format!("`{}` is not a key of this object", shortened(key));
-    let diagnostic = ctx.diagnostics().error(Code::UnknownKey, member.key.span, message);
-    match suggest::nearest(key, known.iter().copied()) {
+    let meant = ctx.nearest(key, known);
+    let diagnostics = ctx.diagnostics();
+    let unread = diagnostics.is_full();
+    let diagnostic = diagnostics.error(Code::UnknownKey, member.key.span, message);
+    match meant {
         Some(meant) => diagnostic.label(format!("did you mean `{meant}`?")),
+        None if unread => diagnostic,
         None => diagnostic.help(format!("its keys are {}", quoted(known))),
     };
 }

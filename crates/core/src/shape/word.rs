@@ -8,7 +8,6 @@ use super::{
 use crate::{
     diagnostic::code::Code,
     json::{Member, Value, ValueKind},
-    value::suggest,
 };
 
 /// Which of the words a string is. A word that is unknown because a variable is unset, where that
@@ -28,8 +27,9 @@ pub(crate) fn decode(value: &Value, words: &[&str], ctx: &mut Decoder<'_>) -> Op
         return None;
     }
     let message = format!("`{}` is not one of {}", shortened(&text.text), quoted(words));
+    let meant = ctx.nearest(&text.text, words);
     let diagnostic = ctx.diagnostics().error(Code::BadValue, value.span, message);
-    if let Some(meant) = suggest::nearest(&text.text, words.iter().copied()) {
+    if let Some(meant) = meant {
         diagnostic.label(format!("did you mean `{meant}`?"));
     }
     None
