@@ -67,6 +67,19 @@ fn every_golden_file_named_after_a_code_shows_it() {
 }
 
 #[test]
+fn the_example_of_a_page_has_no_other_problem_than_that_of_the_page() {
+    for &code in Code::ALL {
+        let Some((_, example)) = code.page().split_once("```json\n") else { continue };
+        let example = example.split("```").next().unwrap();
+        let mut input = Input::default();
+        input.add("rules/example.json", RawContent::Bytes(example.into()));
+        let (_, diagnostics) = compile(&input);
+        let other = diagnostics.sorted().into_iter().find(|found| found.code != code);
+        assert_eq!(other, None, "{code}");
+    }
+}
+
+#[test]
 fn json_has_the_same_problems_in_the_same_order() {
     for path in golden_files() {
         let text = fs::read_to_string(&path).unwrap();
