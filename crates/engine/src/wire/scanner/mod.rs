@@ -7,12 +7,14 @@
 
 mod class;
 mod framing;
+mod text;
 mod violation;
 
 #[cfg(test)]
 mod tests;
 
 use self::framing::{Body, Decisive, Framing};
+use self::text::Text;
 pub use self::violation::{Violation, ViolationKind};
 
 /// Bounds on the head of one request; the trailer section has the same bounds once more.
@@ -458,35 +460,6 @@ impl After {
     }
 }
 
-/// A short text collected over slices; one that does not fit reads as nothing.
-#[derive(Debug)]
-struct Text {
-    bytes: [u8; MAX_TEXT],
-    length: usize,
-}
-
-impl Text {
-    fn new() -> Self {
-        Self { bytes: [0; MAX_TEXT], length: 0 }
-    }
-
-    fn clear(&mut self) {
-        self.length = 0;
-    }
-
-    fn push(&mut self, more: &[u8]) {
-        let end = self.length.saturating_add(more.len());
-        if let Some(place) = self.bytes.get_mut(self.length..end) {
-            place.copy_from_slice(more);
-        }
-        self.length = end;
-    }
-
-    fn get(&self) -> Option<&[u8]> {
-        self.bytes.get(..self.length)
-    }
-}
-
 const NEXT_CHUNK: State = State::ChunkSize { digits: 0, size: 0 };
 
 /// RFC 9112 §2.2 asks for one at least.
@@ -496,6 +469,3 @@ const MAX_CHUNK_DIGITS: u8 = 16;
 
 /// Room for one signature; nothing else is known to be sent.
 const MAX_CHUNK_EXTENSION: usize = 256;
-
-/// The longest host and port with some white space around it.
-const MAX_TEXT: usize = 320;
