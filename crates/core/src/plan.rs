@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use crate::graph::{FlowGraph, Listener, RuleInfo, dump};
+use crate::graph::dump::{self, words};
+use crate::graph::{FlowGraph, Listener, RuleInfo};
 use crate::rules::upstream::Upstream;
 
 /// The difference between two graphs, in names. Every list is sorted.
@@ -75,8 +76,9 @@ impl Plan {
         let mut text = String::new();
         for (what, changes) in self.parts() {
             let marked = [('+', &changes.added), ('-', &changes.removed), ('~', &changes.changed)];
-            for (mark, name) in
-                marked.into_iter().flat_map(|(mark, names)| names.iter().map(move |name| (mark, name)))
+            for (mark, name) in marked
+                .into_iter()
+                .flat_map(|(mark, names)| names.iter().map(move |name| (mark, name)))
             {
                 writeln!(text, "{mark} {what} {name}").expect("a String takes every write");
             }
@@ -87,7 +89,7 @@ impl Plan {
         if self.order {
             text.push_str("~ order of rules\n");
         }
-        let kept = self.parts().map(|(what, changes)| format!("{} {what}s", changes.kept.len()));
+        let kept = self.parts().map(|(what, changes)| words::count(changes.kept.len(), what));
         writeln!(text, "{} stay", kept.join(", ")).expect("a String takes every write");
         text
     }

@@ -11,7 +11,7 @@ use crate::value::name::RuleName;
 
 /// Reports names that stand twice. Gives the places in `rules` of those that came too late.
 pub(crate) fn duplicates(
-    rules: &[Spanned<Rule>],
+    rules: &[Spanned<Box<Rule>>],
     diagnostics: &mut Diagnostics,
 ) -> HashSet<usize> {
     let mut first: HashMap<RuleName, Named> = HashMap::new();

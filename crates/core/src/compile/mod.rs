@@ -86,7 +86,11 @@ pub fn compile(files: &Files, options: &Options) -> Compiled {
 fn not_served(written: &Written, diagnostics: &mut Diagnostics) {
     if let Some(log) = &written.config.access_log {
         diagnostics
-            .warning(Code::NotAvailable, log.span, "this version of vane does not write access logs yet")
+            .warning(
+                Code::NotAvailable,
+                log.span,
+                "this version of vane does not write access logs yet",
+            )
             .help("everything else is served");
     }
 }

@@ -187,7 +187,9 @@ impl fmt::Display for DescribeError {
             Self::Host(host) => write!(f, "`{host}` is not a host"),
             Self::Path(error) => write!(f, "the path of the URL is malformed: {error}"),
             Self::Header(line) => write!(f, "`{line}` is not a header line, such as `Name: value`"),
-            Self::NoRequest => f.write_str("a header line belongs to a request, and none is described"),
+            Self::NoRequest => {
+                f.write_str("a header line belongs to a request, and none is described")
+            }
         }
     }
 }

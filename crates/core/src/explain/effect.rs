@@ -10,12 +10,7 @@ use crate::rules::middleware::{HeaderEdit, Middleware, RateLimit, Rewrite};
 use crate::value::template::Template;
 
 /// The effects of a rule whose first step is `next`, in order.
-pub(super) fn of(
-    graph: &FlowGraph,
-    next: NodeId,
-    facts: &Facts<'_>,
-    unix_ms: u64,
-) -> Vec<String> {
+pub(super) fn of(graph: &FlowGraph, next: NodeId, facts: &Facts<'_>, unix_ms: u64) -> Vec<String> {
     let filler = Filler { graph, facts, unix_ms };
     let words = walk::steps(graph, next).map(|step| match step {
         Step::Middleware(_, middleware) => filler.middleware(middleware),
@@ -44,13 +39,15 @@ impl Filler<'_> {
     fn edit(&self, edit: &HeaderEdit) -> String {
         let removed = edit.remove.iter().map(|name| format!("remove {name}"));
         let set = edit.set.iter().map(|(name, value)| format!("set {name}: {}", self.fill(value)));
-        let added = edit.add.iter().map(|(name, value)| format!("add {name}: {}", self.fill(value)));
+        let added =
+            edit.add.iter().map(|(name, value)| format!("add {name}: {}", self.fill(value)));
         removed.chain(set).chain(added).collect::<Vec<_>>().join(", ")
     }
 
     fn rate_limit(&self, limit: &RateLimit) -> String {
         let value = |field| read::text(field, self.facts).unwrap_or_default();
-        let bucket = limit.per.iter().map(|field| format!("{field} {}", words::quoted(&value(field))));
+        let bucket =
+            limit.per.iter().map(|field| format!("{field} {}", words::quoted(&value(field))));
         let bucket = bucket.collect::<Vec<_>>().join(" and ");
         let (rate, burst, status) = (limit.rate, limit.burst, limit.status.as_u16());
         format!("rate_limit {rate}, burst {burst}, else {status}; counted for {bucket}")
@@ -69,9 +66,12 @@ impl Filler<'_> {
 
     fn forward(&self, forward: &Forward) -> String {
         let upstream = self.graph.upstream(forward.upstream);
-        let servers: Vec<_> = upstream.servers.iter().map(|server| server.url.to_string()).collect();
+        let servers: Vec<_> =
+            upstream.servers.iter().map(|server| server.url.to_string()).collect();
         let host = match &forward.host {
-            ForwardedHost::Preserve => self.facts.request.as_ref().map(|request| request.host.to_owned()),
+            ForwardedHost::Preserve => {
+                self.facts.request.as_ref().map(|request| request.host.to_owned())
+            }
             ForwardedHost::Upstream => Some("that of the server".to_owned()),
             ForwardedHost::Template(template) => Some(self.fill(template)),
         };
@@ -85,7 +85,9 @@ impl Filler<'_> {
         let headers: String = headers.collect();
         let body = match &respond.body {
             RespondBody::Template(template) if template.segments().is_empty() => String::new(),
-            RespondBody::Template(template) => format!(", body {:?}", shortened(&self.fill(template))),
+            RespondBody::Template(template) => {
+                format!(", body {:?}", shortened(&self.fill(template)))
+            }
             RespondBody::File(path) => format!(", body from {path}"),
         };
         format!("respond {}{headers}{body}", respond.status.as_u16())

@@ -15,7 +15,8 @@ impl Explanation {
             text.push_str("no listener fits\n");
         }
         for walk in &self.walks {
-            let lines = [walk.start()].into_iter().chain(walk.steps.iter().map(step)).chain(end(&walk.end));
+            let lines =
+                [walk.start()].into_iter().chain(walk.steps.iter().map(step)).chain(end(&walk.end));
             for line in lines {
                 writeln!(text, "{line}").expect("a String takes every write");
             }
@@ -57,18 +58,18 @@ fn step(step: &ExplainedStep) -> String {
         }
         Answer::Asked { holds, saw } => {
             let answer = if *holds { "yes" } else { "no" };
-            let one = |(field, value, passes): &(String, Option<String>, bool)| {
-                let value = value.as_deref().map_or("not there".to_owned(), words::quoted);
-                let verdict = match (saw.len(), passes) {
-                    (1, _) => "",
-                    (_, true) => " (passes)",
-                    (_, false) => " (fails)",
-                };
-                format!("{field} is {value}{verdict}")
-            };
-            let saw = saw.iter().map(one).collect::<Vec<_>>().join(", ");
-            format!("  {node} {asked}? {answer}, {saw}")
+            let seen = saw.iter().map(|one| seen(one, saw.len() == 1)).collect::<Vec<_>>();
+            format!("  {node} {asked}? {answer}, {}", seen.join(", "))
         }
+    }
+}
+
+fn seen((field, value, passes): &(String, Option<String>, bool), alone: bool) -> String {
+    let value = value.as_deref().map_or("not there".to_owned(), words::quoted);
+    match (alone, passes) {
+        (true, _) => format!("it is {value}"),
+        (false, true) => format!("{field} is {value} (passes)"),
+        (false, false) => format!("{field} is {value} (fails)"),
     }
 }
 
@@ -93,9 +94,9 @@ fn step_json(step: &ExplainedStep) -> Value {
             object["bucket"] = json!(bucket);
         }
         Answer::Asked { holds, saw } => {
-            let predicates = saw.iter().map(|(field, value, passes)| {
-                json!({ "field": field, "saw": value, "passes": passes })
-            });
+            let predicates = saw.iter().map(
+                |(field, value, passes)| json!({ "field": field, "saw": value, "passes": passes }),
+            );
             object["holds"] = json!(holds);
             object["predicates"] = predicates.collect();
         }

@@ -107,12 +107,10 @@ fn one(graph: &FlowGraph, listeners: &[&Listener], described: &Described) -> Wal
     let facts = Facts { connection: &connection, request: described.request_facts() };
     let end = match (stop, &facts.request) {
         (Stop::ServeHttp { .. }, None) => End::ServesHttp,
-        (Stop::ServeHttp { entry }, Some(request)) => {
-            match walker.walk(entry, &facts) {
-                Stop::Matched { rule, next } => walker.matched(rule, next, &facts),
-                _ => End::NotFound { status: unmatched(request, described) },
-            }
-        }
+        (Stop::ServeHttp { entry }, Some(request)) => match walker.walk(entry, &facts) {
+            Stop::Matched { rule, next } => walker.matched(rule, next, &facts),
+            _ => End::NotFound { status: unmatched(request, described) },
+        },
         (Stop::Matched { rule, next }, _) => walker.matched(rule, next, &facts),
         _ => End::Closed,
     };

@@ -69,7 +69,11 @@ pub(super) fn of(
     Some(ExplainedStep { node, asked, answer })
 }
 
-fn leaves(condition: &Condition, facts: &Facts<'_>, into: &mut Vec<(String, Option<String>, bool)>) {
+fn leaves(
+    condition: &Condition,
+    facts: &Facts<'_>,
+    into: &mut Vec<(String, Option<String>, bool)>,
+) {
     match condition {
         Condition::Test(predicate) => into.push(leaf(predicate, facts)),
         Condition::All(inner) | Condition::Any(inner) => {

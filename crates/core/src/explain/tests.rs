@@ -9,10 +9,7 @@ fn a_description_is_a_method_and_a_url() {
     assert_eq!(*request.path, *"/v1");
     assert_eq!(request.query.as_deref(), Some("x=1"));
     assert_eq!(described.sni.as_deref(), Some("api.example.com"));
-    assert_eq!(
-        described.to_string(),
-        "POST https://api.example.com:8443/v1?x=1 from 127.0.0.1"
-    );
+    assert_eq!(described.to_string(), "POST https://api.example.com:8443/v1?x=1 from 127.0.0.1");
 }
 
 #[test]

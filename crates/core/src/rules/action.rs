@@ -5,9 +5,9 @@ use std::time::Duration;
 use http::{HeaderName, StatusCode};
 
 use crate::rules::upstream::UpstreamId;
+use crate::value::endpoint::Endpoint;
 use crate::value::field::Layer;
 use crate::value::template::Template;
-use crate::value::endpoint::Endpoint;
 
 /// Ends the walk of a connection or a request.
 #[derive(Debug, Clone, PartialEq, Eq)]

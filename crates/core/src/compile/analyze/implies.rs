@@ -53,10 +53,9 @@ fn text_implies(narrow: &Predicate, wide: &Test, fuel: &mut u32) -> bool {
         (Test::Prefix(narrow), Test::Prefix(wide)) => narrow.starts_with(&**wide),
         (Test::Suffix(narrow), Test::Suffix(wide)) => narrow.ends_with(&**wide),
         (Test::PathPrefix(_), Test::PathPrefix(_)) => below(narrow, wide),
-        (
-            Test::Prefix(part) | Test::Suffix(part) | Test::Contains(part),
-            Test::Contains(wide),
-        ) => part.contains(&**wide),
+        (Test::Prefix(part) | Test::Suffix(part) | Test::Contains(part), Test::Contains(wide)) => {
+            part.contains(&**wide)
+        }
         (narrow, wide) => narrow == wide,
     }
 }
@@ -69,8 +68,7 @@ fn below(narrow: &Predicate, wide: &Test) -> bool {
 }
 
 fn all_pass(texts: &[Box<str>], wide: &Test, field: &Field, fuel: &mut u32) -> bool {
-    spend(fuel, texts.len())
-        && texts.iter().all(|text| evaluate::text_passes(wide, field, text))
+    spend(fuel, texts.len()) && texts.iter().all(|text| evaluate::text_passes(wide, field, text))
 }
 
 fn host_covers(narrow: &HostPattern, wide: &HostPattern) -> bool {

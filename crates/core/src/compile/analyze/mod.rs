@@ -1,10 +1,10 @@
 //! What the compiler finds out about rules before it builds nodes: which phase each belongs to,
 //! in which order they are asked, and which of them nothing can reach.
 
-pub(crate) mod layer;
-pub(crate) mod shadow;
 mod implies;
+pub(crate) mod layer;
 pub(crate) mod order;
+pub(crate) mod shadow;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

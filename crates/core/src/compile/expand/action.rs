@@ -53,7 +53,9 @@ fn only_key(rule: &config::Rule, ctx: &mut Context<'_>) -> Option<Span> {
             ctx.error(Code::TwoActions, *again, message)
                 .label("the second one")
                 .secondary(*at, "the first one")
-                .help("a rule does one thing; keep one, or make a second rule with its own `match`");
+                .help(
+                    "a rule does one thing; keep one, or make a second rule with its own `match`",
+                );
             None
         }
     }
@@ -136,8 +138,7 @@ fn respond(respond: &written::Respond, ctx: &mut Context<'_>) -> Option<Respond>
     let status = status.and_then(|status| u16::try_from(status.value.get()).ok());
     let status = status_code(status, StatusCode::OK);
     let headers = respond.headers.iter().flat_map(|map| &map.entries);
-    let headers: Vec<_> =
-        headers.map(|(name, value)| template::header(name, value, ctx)).collect();
+    let headers: Vec<_> = headers.map(|(name, value)| template::header(name, value, ctx)).collect();
     let headers: Option<Vec<(HeaderName, Template)>> = headers.into_iter().collect();
     let body = body(respond, status, ctx);
     Some(Respond { status, headers: headers?, body: body? })

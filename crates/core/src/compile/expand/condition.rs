@@ -71,8 +71,9 @@ impl Converter<'_, '_> {
         let kind = Kind::of(field);
         if let Some(why) = not_applicable(kind, &test.value) {
             let operator = test.value.operator();
-            let message = format!("`{operator}` is no question about `{field}`");
-            self.ctx.error(Code::OperatorNotApplicable, test.span, message)
+            let message = format!("`{operator}` does not apply to `{field}`");
+            self.ctx
+                .error(Code::OperatorNotApplicable, test.span, message)
                 .label(why)
                 .help(format!("`{field}` takes {}", kind.operators()));
             return None;

@@ -3,12 +3,12 @@
 //! Messages never repeat a value that may have come from a variable; the quoted line shows it as
 //! it is written.
 
-mod site;
-mod rule;
 mod action;
-mod middleware;
 mod condition;
+mod middleware;
 mod operand;
+mod rule;
+mod site;
 mod template;
 mod upstream;
 
@@ -55,7 +55,12 @@ pub(crate) fn expand(
     left_out: &HashSet<usize>,
     diagnostics: &mut Diagnostics,
 ) -> Expanded {
-    let mut ctx = Context { sources: &written.sources, diagnostics, upstreams: Upstreams::default(), incomplete: written.incomplete };
+    let mut ctx = Context {
+        sources: &written.sources,
+        diagnostics,
+        upstreams: Upstreams::default(),
+        incomplete: written.incomplete,
+    };
     upstream::named(&written.config, &mut ctx);
     let (mut rules, mut notes) = (Vec::new(), Vec::new());
     let kept = written.rules.iter().enumerate().filter(|(at, _)| !left_out.contains(at));

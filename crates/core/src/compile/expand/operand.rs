@@ -101,11 +101,7 @@ pub(super) fn path_prefix(value: &Spanned<Scalar>, ctx: &mut Context<'_>) -> Opt
 }
 
 /// A part of a text: its start, its end, or something in it.
-pub(super) fn part(
-    kind: Kind,
-    value: &Spanned<Scalar>,
-    ctx: &mut Context<'_>,
-) -> Option<Box<str>> {
+pub(super) fn part(kind: Kind, value: &Spanned<Scalar>, ctx: &mut Context<'_>) -> Option<Box<str>> {
     let Some(text) = text(&value.value) else { return Some("".into()) };
     if text.is_empty() {
         ctx.error(Code::BadValue, value.span, "every text has the empty one in it")
@@ -185,12 +181,7 @@ fn port(text: &str, span: Span, ctx: &mut Context<'_>) -> Option<u16> {
     port
 }
 
-fn word(
-    words: &[&'static str],
-    text: &str,
-    span: Span,
-    ctx: &mut Context<'_>,
-) -> Option<Box<str>> {
+fn word(words: &[&'static str], text: &str, span: Span, ctx: &mut Context<'_>) -> Option<Box<str>> {
     if words.contains(&text) {
         return Some(text.into());
     }
@@ -231,7 +222,11 @@ fn method(text: &str, span: Span, ctx: &mut Context<'_>) -> Option<Box<str>> {
     let upper = text.to_ascii_uppercase();
     if upper != text && STANDARD_METHODS.contains(&upper.as_str()) {
         ctx.diagnostics
-            .warning(Code::BadValue, span, "methods are case-sensitive, so this matches no ordinary request")
+            .warning(
+                Code::BadValue,
+                span,
+                "methods are case-sensitive, so this matches no ordinary request",
+            )
             .label(format!("did you mean `{upper}`?"));
     }
     Some(method.as_str().into())

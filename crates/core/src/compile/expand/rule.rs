@@ -133,8 +133,7 @@ fn fits(
     ctx: &mut Context<'_>,
 ) -> bool {
     let tunnels = matches!(parts.action, Action::Tunnel(_));
-    let asks_request =
-        deepest.as_ref().is_some_and(|field| field.value.layer() >= Layer::Request);
+    let asks_request = deepest.as_ref().is_some_and(|field| field.value.layer() >= Layer::Request);
     if tunnels && let Some(field) = deepest.filter(|_| asks_request) {
         let message = format!("a tunnel is chosen before `{}` is known", field.value);
         ctx.error(Code::LayerConflict, field.span, message)
@@ -156,8 +155,12 @@ fn no_request_parts(written: &config::Rule, key: Span, ctx: &mut Context<'_>) ->
     let middleware = middleware.map(|first| (first.span, "middleware"));
     let max_body = written.max_body.as_ref().map(|size| (size.span, "`max_body`"));
     let Some((span, what)) = middleware.or(max_body) else { return true };
-    ctx.error(Code::LayerConflict, span, format!("{what} works on requests, and this rule has none"))
-        .secondary(key, "this acts on whole connections")
-        .help("take it away, or use an action that answers requests");
+    ctx.error(
+        Code::LayerConflict,
+        span,
+        format!("{what} works on requests, and this rule has none"),
+    )
+    .secondary(key, "this acts on whole connections")
+    .help("take it away, or use an action that answers requests");
     false
 }

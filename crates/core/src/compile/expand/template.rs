@@ -41,7 +41,11 @@ pub(super) fn header(
     }
     let literal = value.value.as_literal();
     if literal.is_some_and(|text| HeaderValue::from_str(text).is_err()) {
-        ctx.error(Code::BadValue, value.span, "the value of a header field has no control characters");
+        ctx.error(
+            Code::BadValue,
+            value.span,
+            "the value of a header field has no control characters",
+        );
         return None;
     }
     Some((name.value.clone(), available(value, ctx)?))

@@ -111,8 +111,9 @@ fn first(rules: &[Rule], raw: bool, visit: &Visit, facts: &Facts<'_>) -> Option<
     let here = (0u32..).zip(rules).filter(|(_, rule)| {
         is_raw(rule) == raw && rule.binds.iter().any(|bind| bind.address.port() == visit.port)
     });
-    let alternatives = here
-        .flat_map(|(id, rule)| (0..).zip(&rule.alternatives).map(move |(at, all)| (id, rule, at, all)));
+    let alternatives = here.flat_map(|(id, rule)| {
+        (0..).zip(&rule.alternatives).map(move |(at, all)| (id, rule, at, all))
+    });
     let held = alternatives
         .filter(|(.., all)| all.conditions.iter().all(|each| evaluate::holds(each, facts)));
     let turn = |&(id, rule, at, all): &(u32, &Rule, usize, &Conjunction)| {
@@ -268,7 +269,14 @@ fn visit() -> impl Strategy<Value = Visit> {
 
 fn host() -> impl Strategy<Value = &'static str> {
     prop::sample::select(vec![
-        "a.test", "b.a.test", "c.a.test", "d.c.a.test", "test", ".a.test", "x.y.z", "",
+        "a.test",
+        "b.a.test",
+        "c.a.test",
+        "d.c.a.test",
+        "test",
+        ".a.test",
+        "x.y.z",
+        "",
     ])
 }
 
@@ -321,9 +329,7 @@ fn raw_action() -> impl Strategy<Value = Action> {
     prop_oneof![Just(tunnel), Just(Action::Close)]
 }
 
-fn conjunction(
-    condition: impl Strategy<Value = Condition>,
-) -> impl Strategy<Value = Conjunction> {
+fn conjunction(condition: impl Strategy<Value = Condition>) -> impl Strategy<Value = Conjunction> {
     prop::collection::vec(condition, 0..4).prop_map(|conditions| Conjunction { conditions })
 }
 
