@@ -19,6 +19,7 @@ use crate::value::field::{Field, Layer};
 use crate::value::listen_addr::Transport;
 use crate::value::name::RuleName;
 use crate::value::template::Template;
+use crate::value::units::ByteSize;
 
 /// A graph as one object.
 #[derive(Serialize)]
@@ -127,7 +128,7 @@ impl<'g> RuleForm<'g> {
             listen: rule.binds.iter().map(|&(kind, at)| Shown(BindForm(kind, at))).collect(),
             terminates_tls: rule.terminates_tls,
             priority: rule.priority,
-            max_body: rule.max_body.map(|size| size.bytes()),
+            max_body: rule.max_body.map(ByteSize::bytes),
             r#match: alternatives(rule),
             r#use: Vec::new(),
             action: None,
