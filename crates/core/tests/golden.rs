@@ -29,7 +29,10 @@ use std::{
 
 use vane_core::{
     compile::{Compiled, Options, compile},
-    diagnostic::{code::Code, render},
+    diagnostic::{
+        code::{Code, Severity},
+        render,
+    },
     explain::{Described, explain},
     graph::{FlowGraph, dump},
     load::{EnvProblem, Files, RawContent, RawFile},
@@ -70,6 +73,22 @@ fn every_golden_file_named_after_a_code_shows_it() {
             let text = fs::read_to_string(&path).unwrap();
             assert!(split(&text).1.contains(&format!("[{code}]")), "{name}");
         }
+    }
+}
+
+#[test]
+fn the_example_of_a_page_has_no_other_problem_than_that_of_the_page() {
+    for &code in Code::ALL {
+        let Some((_, example)) = code.page().split_once("```json\n") else { continue };
+        let example = example.split("```").next().unwrap();
+        let mut input = Input::default();
+        input.add("rules/example.json", RawContent::Bytes(example.into()));
+        let Compiled { diagnostics, .. } = input.compile();
+        let other = diagnostics
+            .sorted()
+            .into_iter()
+            .find(|found| found.code != code && found.severity == Severity::Error);
+        assert_eq!(other, None, "{code}");
     }
 }
 
