@@ -59,7 +59,7 @@ object! {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RuleFile {
     /// The rules without problems, in written order. A rule with a problem was reported.
-    pub rules: Vec<Spanned<Rule>>,
+    pub rules: Vec<Spanned<Box<Rule>>>,
     /// Whether a rule had a problem and is left out.
     pub incomplete: bool,
 }
