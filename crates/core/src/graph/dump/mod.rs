@@ -2,13 +2,15 @@
 
 mod form;
 mod text;
+mod whole;
 pub mod words;
 
 use sha2::{Digest, Sha256};
 
 use crate::graph::{FlowGraph, GraphHash, RuleInfo};
 
-use self::form::{GraphForm, Meaning, RuleForm};
+use self::form::{Meaning, RuleForm};
+use self::whole::GraphForm;
 
 /// The graph as a person reads it: listeners as trees, then rules, then upstreams. Grows with the
 /// number of nodes: what several places lead to is shown once and referred to by its id. Lines
