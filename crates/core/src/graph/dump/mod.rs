@@ -31,8 +31,6 @@ pub(crate) fn rule_meaning(graph: &FlowGraph, rule: &RuleInfo) -> String {
 
 /// The hash over the JSON form of all that a graph means.
 pub(crate) fn hash(graph: &FlowGraph) -> GraphHash {
-    let mut writer = std::io::BufWriter::with_capacity(1 << 16, Sha256::new());
-    serde_json::to_writer(&mut writer, &Meaning(graph)).expect("a hasher takes every byte");
-    let Ok(hasher) = writer.into_inner() else { unreachable!("a hasher takes every byte") };
-    GraphHash(hasher.finalize().into())
+    let form = serde_json::to_vec(&Meaning(graph)).expect("a form has only text keys");
+    GraphHash(Sha256::digest(form).into())
 }
