@@ -1,7 +1,5 @@
 //! What holds for every compiled graph.
 
-#![expect(clippy::unwrap_used, reason = "a failed helper is a failed test")]
-
 use std::collections::HashMap;
 
 use vane_core::{
