@@ -3,6 +3,7 @@
 //! Reading is the caller's: this module is given the files, also those that could not be read,
 //! and the variables. It knows in which order they count and what makes a file unfit.
 
+pub mod directory;
 #[cfg(test)]
 mod tests;
 mod text;
