@@ -13,3 +13,24 @@ pub mod plan;
 
 pub mod explain;
 
+pub mod compile;
+
+pub mod graph;
+
+pub mod rules;
+
+pub mod load;
+
+pub mod config;
+
+pub mod shape;
+
+pub mod json;
+
+pub mod value;
+
+pub mod diagnostic;
+
+pub mod source;
+
+pub mod plugin;
