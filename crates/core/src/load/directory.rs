@@ -106,8 +106,10 @@ mod tests {
         fn list(&self, directory: &str) -> Result<Option<Vec<String>>, String> {
             let prefix = if directory.is_empty() { String::new() } else { format!("{directory}/") };
             let inside = self.0.iter().filter_map(|(path, _)| path.strip_prefix(&*prefix));
-            let names: Vec<_> =
-                inside.filter(|n| !n.trim_end_matches('/').contains('/')).map(String::from).collect();
+            let names: Vec<_> = inside
+                .filter(|n| !n.trim_end_matches('/').contains('/'))
+                .map(String::from)
+                .collect();
             Ok((!names.is_empty()).then_some(names))
         }
 
