@@ -8,6 +8,7 @@ use std::collections::HashMap;
 
 use crate::compile::analyze::Group;
 use crate::compile::analyze::implies::all_imply;
+use crate::compile::analyze::layer::Phase;
 use crate::compile::analyze::order::{Branch, HostKey, PathKey};
 use crate::diagnostic::Diagnostics;
 use crate::diagnostic::code::Code;
@@ -199,17 +200,25 @@ fn warn(rule: &Rule, behind: &[RuleId], rules: &[Rule], diagnostics: &mut Diagno
     let names: Vec<_> =
         behind.iter().map(|id| format!("`{}`", rules[id.0 as usize].name)).collect();
     let names = names.join(" and ");
-    let message =
-        format!("rule `{}` can never match: {names} in front of it takes everything", rule.name);
+    let message = format!(
+        "rule `{}` can never match: {names} in front of it takes all that it would",
+        rule.name
+    );
     let warning = diagnostics.report(Code::UnreachableRule, rule.span, message);
     warning.label("nothing is left for this rule");
     for id in behind {
         warning.secondary(rules[id.0 as usize].span, "this one is asked first");
     }
-    warning.help(format!(
-        "narrow the `match` of {names}, give `{}` a higher `priority`, or remove it",
-        rule.name
-    ));
+    let raw = behind.iter().any(|id| Phase::of(&rules[id.0 as usize]) == Phase::Raw);
+    let raw = raw && Phase::of(rule) == Phase::Http;
+    warning.help(match raw {
+        true => {
+            format!("connections are asked about before requests; narrow the `match` of {names}")
+        }
+        false => format!(
+            "narrow the `match` of {names}, give this one a higher `priority`, or remove it"
+        ),
+    });
 }
 
 /// A branch with more pairs of host and path than this is taken as reachable.

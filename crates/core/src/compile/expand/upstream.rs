@@ -11,7 +11,6 @@ use crate::diagnostic::code::Code;
 use crate::rules::upstream::{Server, Upstream, UpstreamId};
 use crate::source::{Span, Spanned};
 use crate::value::name::UpstreamName;
-use crate::value::suggest;
 use crate::value::url::{Scheme, UpstreamUrl};
 
 /// The upstreams so far, with the ids of their names.
@@ -73,10 +72,9 @@ fn known(name: &UpstreamName, span: Span, ctx: &mut Context<'_>) -> Option<Upstr
     if ctx.incomplete {
         return None;
     }
-    let names = ctx.upstreams.by_name.keys().map(AsRef::as_ref).filter(|name| !name.contains(':'));
-    let mut names: Vec<&str> = names.collect();
-    names.sort_unstable();
-    let meant = suggest::nearest(name.as_str(), names).map(str::to_owned);
+    let names = ctx.upstreams.all.iter().map(|upstream| &*upstream.name);
+    let names = names.filter(|name| !name.contains(':'));
+    let meant = ctx.nearest(name.as_str(), names).map(str::to_owned);
     let error = ctx.error(Code::UnknownUpstream, span, "no upstream has this name");
     if let Some(meant) = meant {
         error.label(format!("did you mean `{meant}`?"));

@@ -1,7 +1,8 @@
 //! The JSON form of a graph, streamed: hashing ten thousand rules builds no tree.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fmt::Display;
+use std::fmt::{self, Display};
+use std::net::SocketAddr;
 
 use http::HeaderName;
 use serde::ser::SerializeMap;
@@ -15,8 +16,10 @@ use crate::rules::condition::{Condition, Test};
 use crate::rules::middleware::{HeaderEdit, Middleware, Rewrite};
 use crate::rules::upstream::{Server, Upstream};
 use crate::value::field::{Field, Layer};
+use crate::value::listen_addr::Transport;
 use crate::value::name::RuleName;
 use crate::value::template::Template;
+use crate::value::units::ByteSize;
 
 /// A graph as one object.
 #[derive(Serialize)]
@@ -46,28 +49,34 @@ impl<'g> GraphForm<'g> {
     }
 }
 
-/// What a graph means: what two configurations have to share to be the same.
-#[derive(Serialize)]
-pub(super) struct Meaning<'g> {
-    rules: Vec<RuleForm<'g>>,
-    upstreams: Vec<UpstreamForm<'g>>,
-    trusted_proxies: Vec<Shown<ipnet::IpNet>>,
+/// What a graph means: what two configurations have to share to be the same. Its rules are made
+/// one at a time.
+pub(super) struct Meaning<'g>(pub(super) &'g FlowGraph);
+
+impl Serialize for Meaning<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let graph = self.0;
+        let mut map = serializer.serialize_map(Some(3))?;
+        map.serialize_entry("rules", &RuleMeanings(graph))?;
+        let upstreams: Vec<_> = graph.upstreams.iter().map(UpstreamForm).collect();
+        map.serialize_entry("upstreams", &upstreams)?;
+        map.serialize_entry("trusted_proxies", &shown(&graph.trusted_proxies))?;
+        map.end()
+    }
 }
 
-impl<'g> Meaning<'g> {
-    pub(super) fn of(graph: &'g FlowGraph) -> Self {
-        Self {
-            rules: graph.rules.iter().map(|rule| RuleForm::meaning(graph, rule)).collect(),
-            upstreams: graph.upstreams.iter().map(UpstreamForm).collect(),
-            trusted_proxies: graph.trusted_proxies.iter().copied().map(Shown).collect(),
-        }
+struct RuleMeanings<'g>(&'g FlowGraph);
+
+impl Serialize for RuleMeanings<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.rules.iter().map(|rule| RuleForm::meaning(self.0, rule)))
     }
 }
 
 #[derive(Serialize)]
 struct ListenerForm<'g> {
     transport: &'static str,
-    address: Shown<std::net::SocketAddr>,
+    address: Shown<SocketAddr>,
     written: &'g str,
     terminates_tls: bool,
     entry: Shown<NodeId>,
@@ -94,7 +103,7 @@ pub(super) struct RuleForm<'g> {
     #[serde(skip_serializing_if = "Option::is_none")]
     entry: Option<Shown<NodeId>>,
     layer: LayerForm,
-    listen: Vec<String>,
+    listen: Vec<Shown<BindForm>>,
     terminates_tls: bool,
     priority: i64,
     max_body: Option<u64>,
@@ -116,10 +125,10 @@ impl<'g> RuleForm<'g> {
             place: None,
             entry: None,
             layer: LayerForm(rule.layer),
-            listen: rule.binds.iter().map(|(kind, at)| format!("{kind}/{at}")).collect(),
+            listen: rule.binds.iter().map(|&(kind, at)| Shown(BindForm(kind, at))).collect(),
             terminates_tls: rule.terminates_tls,
             priority: rule.priority,
-            max_body: rule.max_body.map(|size| size.bytes()),
+            max_body: rule.max_body.map(ByteSize::bytes),
             r#match: alternatives(rule),
             r#use: Vec::new(),
             action: None,
@@ -138,6 +147,15 @@ impl<'g> RuleForm<'g> {
 fn alternatives(rule: &RuleInfo) -> Vec<Vec<ConditionForm<'_>>> {
     let all = rule.alternatives.iter();
     all.map(|all| all.conditions.iter().map(ConditionForm).collect()).collect()
+}
+
+/// As it could be written.
+struct BindForm(Transport, SocketAddr);
+
+impl Display for BindForm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.0.as_str(), self.1)
+    }
 }
 
 struct LayerForm(Layer);

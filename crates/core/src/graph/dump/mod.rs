@@ -30,7 +30,7 @@ pub(crate) fn rule_meaning(graph: &FlowGraph, rule: &RuleInfo) -> String {
 /// The hash over the JSON form of all that a graph means.
 pub(crate) fn hash(graph: &FlowGraph) -> GraphHash {
     let mut writer = std::io::BufWriter::with_capacity(1 << 16, Sha256::new());
-    serde_json::to_writer(&mut writer, &Meaning::of(graph)).expect("a hasher takes every byte");
+    serde_json::to_writer(&mut writer, &Meaning(graph)).expect("a hasher takes every byte");
     let Ok(hasher) = writer.into_inner() else { unreachable!("a hasher takes every byte") };
     GraphHash(hasher.finalize().into())
 }
