@@ -59,8 +59,8 @@ async fn a_refused_reload_changes_nothing_and_says_why() {
         .rule("b", says("127.0.0.2:0", "good"));
     let vaned = Vaned::start(&config).await;
     let before = (vaned.listeners().await, vaned.manage("get_config", json!({})).await);
-    config.remove("rules/b.json");
     config.write_rule("a", says("127.0.0.1:http", "bad"));
+    config.remove("rules/b.json");
     let refused = vaned.manage("reload", json!({})).await.unwrap_err();
     assert_eq!(json!(1), refused["code"]);
     let view = &refused["data"];
@@ -71,7 +71,7 @@ async fn a_refused_reload_changes_nothing_and_says_why() {
     for address in ["127.0.0.1:0", "127.0.0.2:0"] {
         assert_eq!("good", said(vaned.addr(address).await).await.unwrap());
     }
-    let last = &stats(vaned).await["last_reload"];
+    let last = &stats(&vaned).await["last_reload"];
     assert_eq!("refused", last["outcome"]);
     assert_eq!("bad-listen-address", last["diagnostics"][0]["code"], "{last:#}");
     let line = vaned.wait_for_log(|line| super::is_logged(line, "ERROR", "refused")).await;
@@ -179,7 +179,7 @@ async fn a_reload_during_the_drain_is_refused() {
     client.send("GET /gate/held HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
     origin.gate("held").wait_for(1, LIMIT).await;
     vaned.signal(Signal::TERM);
-    until("the drain", LIMIT, async || stats(vaned).await["state"] == "draining").await;
+    until("the drain", LIMIT, async || stats(&vaned).await["state"] == "draining").await;
     let refused = vaned.manage("reload", json!({})).await.unwrap_err();
     assert_eq!("refused", refused["data"]["outcome"], "{refused:#}");
     origin.gate("held").open();
