@@ -8,14 +8,14 @@ use tempfile::TempDir;
 use crate::rig::{Daemon, Run, run, vane};
 
 fn directory(rules: &str) -> TempDir {
-    let dir = tempfile::tempdir().unwrap();
-    fs::create_dir(dir.path().join("rules")).unwrap();
-    fs::write(dir.path().join("rules/site.json"), rules).unwrap();
+    let dir = tempfile::tempdir().expect("a temporary directory can be made");
+    fs::create_dir(dir.path().join("rules")).expect("a directory can be made");
+    fs::write(dir.path().join("rules/site.json"), rules).expect("a file can be written");
     dir
 }
 
 fn with(dir: &TempDir, args: &[&str]) -> Run {
-    let path = dir.path().to_str().unwrap();
+    let path = dir.path().to_str().expect("a temporary directory has a UTF-8 name");
     let args: Vec<_> = args.iter().map(|arg| if *arg == "DIR" { path } else { arg }).collect();
     run(vane(&args).env("XDG_RUNTIME_DIR", path))
 }
