@@ -60,15 +60,14 @@ impl Boot {
         let dir = self.dir.display();
         match compiled.graph {
             Some(graph) => {
-                let (listeners, rules) = (graph.listeners.len(), graph.rules.len());
-                let warnings = diagnostics.warnings();
-                say(&format!(
-                    "{dir}: valid: {listeners} listeners, {rules} rules, {warnings} warnings\n"
-                ));
+                let listeners = count(graph.listeners.len(), "listener");
+                let rules = count(graph.rules.len(), "rule");
+                let warnings = count(diagnostics.warnings(), "warning");
+                say(&format!("{dir}: valid: {listeners}, {rules}, {warnings}\n"));
                 exit::DONE
             }
             None => {
-                say(&format!("{dir}: invalid: {} errors\n", diagnostics.errors()));
+                say(&format!("{dir}: invalid: {}\n", count(diagnostics.errors(), "error")));
                 exit::FAILED
             }
         }
@@ -140,6 +139,11 @@ async fn take_socket(settings: &ManagementSettings) -> Result<Option<ManagementS
         }
         Refused(exit::FAILED)
     })
+}
+
+/// A count with its noun: `1 rule`, `2 rules`.
+fn count(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
 /// The variables whose name and value are UTF-8.

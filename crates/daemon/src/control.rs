@@ -109,3 +109,100 @@ fn log(report: &DrainReport) {
 }
 
 const QUEUE: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use tempfile::TempDir;
+    use vane_engine::engine::Engine;
+    use vane_engine::settings::Settings;
+    use vane_mgmt::views::ReloadOutcome;
+
+    use super::*;
+    use crate::logging::Logging;
+    use crate::world::Fixed;
+
+    fn world(dir: &TempDir) -> Arc<World> {
+        let engine = Engine::start(Settings { workers: 1, ..Settings::default() });
+        let settings = Fixed {
+            dir: dir.path().to_owned(),
+            variables: std::collections::BTreeMap::new(),
+            families: vane_core::compile::Families::default(),
+            drain: Duration::from_secs(5),
+        };
+        Arc::new(World::new(engine.expect("threads can be started"), settings, Logging::default()))
+    }
+
+    fn rule(dir: &TempDir, text: &str) {
+        fs::create_dir_all(dir.path().join("rules")).expect("a directory can be made");
+        fs::write(dir.path().join("rules/a.json"), text).expect("a file can be written");
+    }
+
+    async fn ask(sender: &mpsc::Sender<Event>, trigger: ReloadTrigger) -> ReloadView {
+        let (answer, answered) = oneshot::channel();
+        sender.send(Event::Reload { trigger, answer }).await.expect("the loop runs");
+        answered.await.expect("every reload is answered")
+    }
+
+    #[tokio::test]
+    async fn each_reload_gets_its_own_answer_and_a_refused_one_changes_nothing() {
+        let dir = tempfile::tempdir().expect("a temporary directory can be made");
+        let world = world(&dir);
+        let (sender, mut events) = queue();
+        let asking = async {
+            rule(&dir, RULE);
+            let first = ask(&sender, ReloadTrigger::Boot).await;
+            let second = ask(&sender, ReloadTrigger::Manage).await;
+            rule(&dir, "[{");
+            let third = ask(&sender, ReloadTrigger::Sighup).await;
+            let outcomes = [first, second, third].map(|view| (view.outcome, view.generation));
+            sender
+                .send(Event::Shutdown { by: "a test", budget: None, answer: None })
+                .await
+                .expect("the loop runs");
+            outcomes
+        };
+        let (outcomes, ()) = tokio::join!(asking, run(&world, &mut events));
+        let expected = [ReloadOutcome::Installed, ReloadOutcome::Unchanged, ReloadOutcome::Refused];
+        assert_eq!(outcomes, expected.map(|outcome| (outcome, 1)));
+        assert!(world.is_draining());
+    }
+
+    #[tokio::test]
+    async fn rules_that_vanish_are_taken_away_only_when_somebody_asks() {
+        let dir = tempfile::tempdir().expect("a temporary directory can be made");
+        let world = world(&dir);
+        rule(&dir, RULE);
+        reload::reload(&world, ReloadTrigger::Boot).await;
+        fs::remove_dir_all(dir.path().join("rules")).expect("it can be removed");
+        let seen = reload::reload(&world, ReloadTrigger::Watch).await;
+        assert_eq!(seen.view.outcome, ReloadOutcome::Refused);
+        let asked = reload::reload(&world, ReloadTrigger::Manage).await;
+        assert_eq!((asked.view.outcome, asked.view.generation), (ReloadOutcome::Installed, 2));
+    }
+
+    #[tokio::test]
+    async fn a_new_content_of_a_body_file_is_installed() {
+        let dir = tempfile::tempdir().expect("a temporary directory can be made");
+        let world = world(&dir);
+        rule(&dir, r#"{ "name": "a", "listen": "127.0.0.1:0", "respond": { "body_file": "x" } }"#);
+        fs::write(dir.path().join("x"), "1").expect("a file can be written");
+        reload::reload(&world, ReloadTrigger::Boot).await;
+        fs::write(dir.path().join("x"), "12").expect("a file can be written");
+        let outcome = reload::reload(&world, ReloadTrigger::Manage).await.view.outcome;
+        assert_eq!(outcome, ReloadOutcome::Installed);
+    }
+
+    #[tokio::test]
+    async fn what_comes_during_a_drain_is_answered() {
+        let dir = tempfile::tempdir().expect("a temporary directory can be made");
+        let world = world(&dir);
+        let (answer, answered) = oneshot::channel();
+        decline(&world, Event::Reload { trigger: ReloadTrigger::Manage, answer });
+        let view = answered.await.expect("it is answered");
+        assert_eq!(view.outcome, ReloadOutcome::Refused);
+    }
+
+    const RULE: &str = r#"{ "name": "a", "listen": "127.0.0.1:0", "respond": { "body": "x" } }"#;
+}

@@ -11,7 +11,7 @@ use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use crate::environment::{LogFormat, LogSettings};
 
 /// The log of the process, which lasts as long as the process.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Logging {
     file: Option<Arc<LogFile>>,
 }

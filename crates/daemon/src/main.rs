@@ -93,8 +93,8 @@ async fn serve(
     // Armed before the first read, so that no change falls between that and the watching.
     let watch = Watch::arm(&boot.dir);
     let socket = boot.install(world).await?;
-    announce::announce(world);
     let management = socket.map(|socket| Management::start(socket, world, sender.clone()));
+    announce::announce(world);
     let watching = tokio::spawn(watch.run(sender));
     control::run(world, events).await;
     watching.abort();

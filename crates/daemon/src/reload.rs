@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 use tokio::task::spawn_blocking;
+use tracing::field::display;
 use vane_core::compile::Compiled;
 use vane_core::diagnostic::code::Code;
 use vane_core::diagnostic::{Diagnostics, render};
@@ -13,6 +14,7 @@ use vane_core::graph::FlowGraph;
 use vane_core::plan::{Plan, plan};
 use vane_core::source::Sources;
 use vane_engine::engine::Prepared;
+use vane_engine::snapshot::ListenerState;
 use vane_mgmt::views::{ReloadOutcome, ReloadTrigger, ReloadView};
 
 use crate::configuration;
@@ -85,17 +87,14 @@ impl Reloaded {
     fn log(&self, plan: Option<&Plan>) {
         let ReloadView { outcome, trigger, generation, graph_hash, duration_ms, .. } = &self.view;
         let (errors, warnings) = (self.said.diagnostics.errors(), self.said.diagnostics.warnings());
-        let listeners = plan.map(|plan| counts(&plan.listeners)).unwrap_or_default();
-        let rules = plan.map(|plan| counts(&plan.rules)).unwrap_or_default();
-        let details = match self.rendered(false) {
-            rendered if rendered.is_empty() => self.fault().unwrap_or_default(),
-            rendered => format!("\n{}", rendered.trim_end()),
-        };
+        let listeners = plan.map(|plan| display(counts(&plan.listeners)));
+        let rules = plan.map(|plan| display(counts(&plan.rules)));
+        let diagnostics = self.details().map(display);
         let graph_hash = &graph_hash[..graph_hash.len().min(SHOWN_HASH)];
         macro_rules! log {
             ($level:ident) => {
                 tracing::$level!(%trigger, %outcome, generation, graph_hash, duration_ms, errors,
-                    warnings, listeners, rules, "reload {outcome}{details}")
+                    warnings, listeners, rules, diagnostics, "reload {outcome}")
             };
         }
         match outcome {
@@ -105,10 +104,14 @@ impl Reloaded {
         }
     }
 
-    /// What the compiler itself failed at, if it did.
-    fn fault(&self) -> Option<String> {
-        let message = self.view.diagnostics.get(0)?.get("message")?.as_str()?;
-        Some(format!(": {message}"))
+    /// What was wrong, on lines of their own.
+    fn details(&self) -> Option<String> {
+        let rendered = self.rendered(false);
+        if !rendered.is_empty() {
+            return Some(format!("\n{}", rendered.trim_end()));
+        }
+        let fault = self.view.diagnostics.get(0)?.get("message")?.as_str()?;
+        Some(fault.to_owned())
     }
 }
 
@@ -137,7 +140,7 @@ fn link(world: &World, graph: FlowGraph, said: &mut Said) -> Prepare {
     let bodies = configuration::stamps(&graph);
     let serving = (world.engine.generation() > 0).then(|| world.engine.graph());
     let same = serving.as_ref().is_some_and(|serving| serving.hash == graph.hash);
-    if same && world.installed().bodies == bodies {
+    if same && world.installed().bodies == bodies && !has_failed_listener(world) {
         return Prepare::Unchanged;
     }
     let plan = plan(serving.as_deref(), &graph);
@@ -151,6 +154,11 @@ fn link(world: &World, graph: FlowGraph, said: &mut Said) -> Prepare {
             Prepare::Refused
         }
     }
+}
+
+/// Whether a listener gave up: an installation tries it again.
+fn has_failed_listener(world: &World) -> bool {
+    world.engine.listeners().iter().any(|listener| listener.state == ListenerState::Failed)
 }
 
 async fn commit(world: &World, prepare: Prepare) -> (ReloadOutcome, Option<Plan>) {

@@ -7,7 +7,6 @@ use vane_core::diagnostic::render;
 use vane_core::graph::dump;
 use vane_core::plan::plan;
 use vane_core::value::listen_addr::Transport as Written;
-use vane_engine::registry::ConnectionKind;
 use vane_engine::snapshot::{self, ConnectionStatus, Counters, ListenerStatus};
 use vane_mgmt::views::{
     ByteCounts, CompileView, ConfigView, ConnectionCounts, ConnectionProtocol, ConnectionView,
@@ -146,12 +145,12 @@ fn connection(status: &ConnectionStatus, now: Instant) -> ConnectionView {
         id: status.id,
         listener: status.listener.to_string(),
         remote: status.remote.to_string(),
-        protocol: match status.kind {
-            ConnectionKind::Detecting => ConnectionProtocol::Detecting,
-            ConnectionKind::Http1 => ConnectionProtocol::Http1,
-            ConnectionKind::Http2 => ConnectionProtocol::Http2,
-            ConnectionKind::Upgrade => ConnectionProtocol::Upgrade,
-            ConnectionKind::Tunnel => ConnectionProtocol::Tunnel,
+        protocol: match status.kind.as_str() {
+            "http1" => ConnectionProtocol::Http1,
+            "http2" => ConnectionProtocol::Http2,
+            "upgrade" => ConnectionProtocol::Upgrade,
+            "tunnel" => ConnectionProtocol::Tunnel,
+            _ => ConnectionProtocol::Detecting,
         },
         generation: status.generation,
         age_ms: milliseconds(now.saturating_duration_since(status.since)),

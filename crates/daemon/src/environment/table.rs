@@ -165,7 +165,7 @@ pub(super) const BIND_MAX_ATTEMPTS: Variable = number(
     "VANE_BIND_MAX_ATTEMPTS",
     (1, 1_000_000),
     10,
-    "Attempts after which a listener gives up until it is configured anew.",
+    "Attempts after which a listener gives up until the next reload.",
 );
 pub(super) const SEC_MAX_CONNECTIONS: Variable =
     number("VANE_SEC_MAX_CONNECTIONS", (16, 10_000_000), 65_536, "Open connections in total.");

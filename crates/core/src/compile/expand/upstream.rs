@@ -1,6 +1,7 @@
 //! Upstreams: those of `config.json` and those that rules name by URL.
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 
 use crate::compile::expand::Context;
 use crate::config::DaemonConfig;
@@ -53,9 +54,16 @@ pub(super) fn of(to: &[Spanned<ForwardTo>], ctx: &mut Context<'_>) -> Option<Ups
     }
     let urls: Vec<_> = to.iter().map(|each| url(each, ctx)).collect();
     let urls: Vec<_> = urls.into_iter().collect::<Option<_>>()?;
-    let names: Vec<_> = urls.iter().map(ToString::to_string).collect();
+    let mut name = String::new();
+    for url in &urls {
+        let comma = if name.is_empty() { "" } else { "," };
+        write!(name, "{comma}{url}").expect("a String takes every write");
+    }
+    if let Some(&id) = ctx.upstreams.by_name.get(name.as_str()) {
+        return Some(id);
+    }
     let servers = urls.into_iter().map(|url| Server { url: url.clone(), weight: 1 }).collect();
-    Some(ctx.upstreams.add(names.join(",").into(), servers))
+    Some(ctx.upstreams.add(name.into(), servers))
 }
 
 fn server(server: &Spanned<daemon::Server>, ctx: &mut Context<'_>) -> Server {
