@@ -24,6 +24,7 @@ pub struct Builder {
     program: Option<PathBuf>,
     args: Vec<String>,
     env: Vec<(String, String)>,
+    unset: Vec<String>,
     await_listeners: bool,
 }
 
@@ -47,6 +48,7 @@ impl Vaned {
             program: None,
             args: Vec::new(),
             env: Vec::new(),
+            unset: Vec::new(),
             await_listeners: true,
         }
     }
@@ -212,6 +214,13 @@ impl Builder {
         self
     }
 
+    /// Leaves a variable unset that a daemon gets otherwise. Without `VANE_MGMT_UNIX`, the calls
+    /// on the management socket reach nobody.
+    pub fn unset(mut self, name: &str) -> Self {
+        self.unset.push(name.to_owned());
+        self
+    }
+
     /// Runs this program in place of the built `vaned`.
     pub fn program(mut self, path: &Path) -> Self {
         self.program = Some(path.to_owned());
@@ -243,6 +252,9 @@ impl Builder {
         command.arg("--config").arg(&self.config).args(&self.args);
         command.env("VANE_MGMT_UNIX", &socket).env("VANE_STATE_DIR", &state);
         command.env("VANE_LOG_FORMAT", "json").envs(self.env);
+        for name in &self.unset {
+            command.env_remove(name);
+        }
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the binary can be started");
         let log = Log::follow(child.stderr.take().expect("standard error is piped"));

@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use crate::graph::{FlowGraph, Listener, RuleInfo, dump};
+use crate::graph::dump::{self, words};
+use crate::graph::{FlowGraph, Listener, RuleInfo};
 use crate::rules::upstream::Upstream;
 
 /// The difference between two graphs, in names. Every list is sorted.
@@ -88,7 +89,7 @@ impl Plan {
         if self.order {
             text.push_str("~ order of rules\n");
         }
-        let kept = self.parts().map(|(what, changes)| format!("{} {what}s", changes.kept.len()));
+        let kept = self.parts().map(|(what, changes)| words::count(changes.kept.len(), what));
         writeln!(text, "{} stay", kept.join(", ")).expect("a String takes every write");
         text
     }

@@ -96,6 +96,11 @@ impl SourceFile {
         LineColumn { line: line + 1, column: column + 1 }
     }
 
+    /// The 1-based line of a byte offset; much cheaper than [`Self::line_column`].
+    pub fn line_number(&self, offset: u32) -> usize {
+        self.line_index(offset) + 1
+    }
+
     /// The byte offset at which a 1-based line starts, and its text without the line end.
     pub fn line(&self, line: usize) -> Option<(u32, &str)> {
         let starts = self.line_starts();

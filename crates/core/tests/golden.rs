@@ -13,20 +13,30 @@
 //! //- generate problems N PATH           a list of N rules with one problem each
 //! //- generate long-line N PATH          a rule with a problem behind N characters
 //! //- env-problem LINE                   what the reader of `.env` stumbled over
+//! //- suppress ipv4|ipv6                 a family without listeners
+//! //- explain WORDS [| HEADER LINE]…     ask about a flow in place of showing the graph;
+//!                                        `| from ADDRESS` and `| at LISTENER` say more of it
+//! //- plan                               what stands above is the directory that is replaced
 //! ```
 
 #![expect(clippy::unwrap_used, reason = "a failed helper is a failed test")]
 
 use std::{
-    collections::BTreeMap,
     fmt::Write,
     fs,
     path::{Path, PathBuf},
 };
 
 use vane_core::{
-    diagnostic::{Diagnostics, code::Code, render},
-    load::{self, EnvProblem, Files, LoadOptions, RawContent, RawFile},
+    compile::{Compiled, Options, compile},
+    diagnostic::{
+        code::{Code, Severity},
+        render,
+    },
+    explain::{Described, explain},
+    graph::{FlowGraph, dump},
+    load::{EnvProblem, Files, RawContent, RawFile},
+    plan::plan,
 };
 
 #[test]
@@ -36,7 +46,7 @@ fn every_golden_file_says_what_the_compiler_says() {
     for path in golden_files() {
         let text = fs::read_to_string(&path).unwrap();
         let (input, expected) = split(&text);
-        let actual = produce(&Input::parse(input));
+        let actual = produce(input);
         if actual == expected {
             continue;
         }
@@ -67,12 +77,28 @@ fn every_golden_file_named_after_a_code_shows_it() {
 }
 
 #[test]
+fn the_example_of_a_page_has_no_other_problem_than_that_of_the_page() {
+    for &code in Code::ALL {
+        let Some((_, example)) = code.page().split_once("```json\n") else { continue };
+        let example = example.split("```").next().unwrap();
+        let mut input = Input::default();
+        input.add("rules/example.json", RawContent::Bytes(example.into()));
+        let Compiled { diagnostics, .. } = input.compile();
+        let other = diagnostics
+            .sorted()
+            .into_iter()
+            .find(|found| found.code != code && found.severity == Severity::Error);
+        assert_eq!(other, None, "{code}");
+    }
+}
+
+#[test]
 fn json_has_the_same_problems_in_the_same_order() {
     for path in golden_files() {
         let text = fs::read_to_string(&path).unwrap();
         let input = Input::parse(split(&text).0);
-        let (written, diagnostics) = compile(&input);
-        let json = render::json(&diagnostics, &written.sources);
+        let Compiled { diagnostics, sources, .. } = input.compile();
+        let json = render::json(&diagnostics, &sources);
         let codes: Vec<_> =
             json.as_array().unwrap().iter().map(|object| object["code"].clone()).collect();
         let sorted: Vec<_> = diagnostics.sorted().iter().map(|d| d.code.as_str().into()).collect();
@@ -80,30 +106,48 @@ fn json_has_the_same_problems_in_the_same_order() {
     }
 }
 
-/// What stands below the dashes: the diagnostics, or `ok`.
-fn produce(input: &Input) -> String {
-    let (written, diagnostics) = compile(input);
-    match render::text(&diagnostics, &written.sources, false) {
-        text if text.is_empty() => "ok\n".to_owned(),
-        text => text,
+/// What stands below the dashes: the diagnostics, then what was asked for.
+fn produce(text: &str) -> String {
+    let (old, new) = match text.split_once("//- plan\n") {
+        Some((old, new)) => (Some(Input::parse(old).compile()), new),
+        None => (None, text),
+    };
+    let input = Input::parse(new);
+    let compiled = input.compile();
+    let mut output = render::text(&compiled.diagnostics, &compiled.sources, false);
+    if let Some(graph) = &compiled.graph {
+        if !output.is_empty() {
+            output.push('\n');
+        }
+        output.push_str(&match &old {
+            Some(old) => plan(old.graph.as_ref(), graph).text(),
+            None => input.answer(graph),
+        });
     }
-}
-
-fn compile(input: &Input) -> (load::Written, Diagnostics) {
-    let mut diagnostics = Diagnostics::default();
-    let options = LoadOptions { allow_unset: input.allow_unset };
-    let written = load::written(&input.files, &input.variables, options, &mut diagnostics);
-    (written, diagnostics)
+    output
 }
 
 #[derive(Default)]
 struct Input {
     files: Files,
-    variables: BTreeMap<String, String>,
-    allow_unset: bool,
+    options: Options,
+    explain: Vec<String>,
 }
 
 impl Input {
+    fn compile(&self) -> Compiled {
+        compile(&self.files, &self.options)
+    }
+
+    /// The explanations that are asked for, else the graph.
+    fn answer(&self, graph: &FlowGraph) -> String {
+        if self.explain.is_empty() {
+            return dump::text(graph);
+        }
+        let texts = self.explain.iter().map(|words| explain(graph, &described(words)).text());
+        texts.collect::<Vec<_>>().join("\n")
+    }
+
     fn parse(text: &str) -> Self {
         let mut input = Self::default();
         let sections = text.split("//- ").skip(1);
@@ -119,9 +163,12 @@ impl Input {
         match word {
             "env" => {
                 let (name, value) = rest.split_once('=').expect("env NAME=value");
-                self.variables.insert(name.to_owned(), value.to_owned());
+                self.options.env.insert(name.to_owned(), value.to_owned());
             }
-            "allow-unset" => self.allow_unset = true,
+            "allow-unset" => self.options.allow_unset = true,
+            "suppress" if rest == "ipv4" => self.options.families.ipv4 = false,
+            "suppress" => self.options.families.ipv6 = false,
+            "explain" => self.explain.push(rest.to_owned()),
             "env-problem" => {
                 self.files.env_problem = Some(EnvProblem { line: rest.to_owned() });
             }
@@ -141,6 +188,23 @@ impl Input {
             _ => self.files.rules.push(file),
         }
     }
+}
+
+fn described(words: &str) -> Described {
+    let mut parts = words.split(" | ");
+    let what = parts.next().unwrap();
+    let mut described = match what {
+        "connection" => Described::connection(),
+        what => Described::parse(what).unwrap(),
+    };
+    for part in parts {
+        match part.split_once(' ') {
+            Some(("from", address)) => described.remote.set_ip(address.parse().unwrap()),
+            Some(("at", listener)) => described.listener = Some(listener.into()),
+            _ => described.header(part).unwrap(),
+        }
+    }
+    described
 }
 
 fn content(directive: &str, argument: &str) -> RawContent {

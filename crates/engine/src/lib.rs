@@ -38,8 +38,8 @@ pub mod wire;
 
 pub mod snapshot;
 
-mod floor;
+pub mod floor;
 
-mod registry;
+pub mod registry;
 
 pub mod settings;

@@ -10,7 +10,10 @@ use crate::source::{Span, Spanned};
 use crate::value::name::RuleName;
 
 /// Reports names that stand twice. Gives the places in `rules` of those that came too late.
-pub(crate) fn duplicates(rules: &[Spanned<Rule>], diagnostics: &mut Diagnostics) -> HashSet<usize> {
+pub(crate) fn duplicates(
+    rules: &[Spanned<Box<Rule>>],
+    diagnostics: &mut Diagnostics,
+) -> HashSet<usize> {
     let mut first: HashMap<RuleName, Named> = HashMap::new();
     let mut late = HashSet::new();
     for (at, rule) in rules.iter().enumerate() {

@@ -5,7 +5,9 @@ use http::HeaderName;
 use crate::{
     shape::{Integer, List, Map, OneOrMany, object, single_key},
     source::Spanned,
-    value::{field::Field, rate::Rate, regex::Regex, template::Template},
+    value::{
+        field::Field, path_pattern::PathPattern, rate::Rate, regex::Regex, template::Template,
+    },
 };
 
 single_key! {
@@ -41,9 +43,9 @@ single_key! {
         Path(Spanned<Template>) = "path",
         /// Takes this prefix away where the path has it, at a segment boundary: `/api` makes
         /// `/v1` of `/api/v1` and `/` of `/api`.
-        StripPrefix(Spanned<String>) = "strip_prefix",
+        StripPrefix(Spanned<PathPattern>) = "strip_prefix",
         /// Puts this prefix in front.
-        AddPrefix(Spanned<String>) = "add_prefix",
+        AddPrefix(Spanned<PathPattern>) = "add_prefix",
         /// Replaces what a regular expression finds.
         Replace(Replace) = "replace",
     }

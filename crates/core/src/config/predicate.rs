@@ -233,8 +233,9 @@ fn many<T: Shape>(value: &Value, ctx: &mut Decoder<'_>) -> Option<Vec<Spanned<T>
 
 fn report_unknown_operator(unknown: &str, member: &Member, ctx: &mut Decoder<'_>) {
     let message = format!("`{}` is not an operator", shortened(unknown));
+    let meant = ctx.nearest(unknown, OPERATORS);
     let diagnostic = ctx.diagnostics().error(Code::UnknownOperator, member.key.span, message);
-    if let Some(meant) = suggest::nearest(unknown, OPERATORS.iter().copied()) {
+    if let Some(meant) = meant {
         diagnostic.label(format!("did you mean `{meant}`?"));
     }
     diagnostic.help(format!("operators are {}", quoted(OPERATORS)));

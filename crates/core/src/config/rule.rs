@@ -34,17 +34,17 @@ object! {
         /// Middleware, applied in order.
         optional "use" middleware: List<Spanned<Middleware>>,
         /// Proxies requests to servers: a URL, the name of an upstream, or an object.
-        optional "forward" forward: Keyed<Forward>,
+        optional "forward" forward: Keyed<Box<Forward>>,
         /// Answers requests.
-        optional "respond" respond: Keyed<Respond>,
+        optional "respond" respond: Keyed<Box<Respond>>,
         /// Redirects requests: a template of the target, or an object.
-        optional "redirect" redirect: Keyed<Redirect>,
+        optional "redirect" redirect: Keyed<Box<Redirect>>,
         /// Serves files: a directory, or an object.
-        optional "files" files: Keyed<Files>,
+        optional "files" files: Keyed<Box<Files>>,
         /// Passes bytes or datagrams on: `host:port`, `unix:/path`, or an object.
-        optional "tunnel" tunnel: Keyed<Tunnel>,
+        optional "tunnel" tunnel: Keyed<Box<Tunnel>>,
         /// Runs a CGI program.
-        optional "cgi" cgi: Keyed<Cgi>,
+        optional "cgi" cgi: Keyed<Box<Cgi>>,
         /// Closes the connection without an answer.
         optional "close" close: Keyed<True>,
         /// Decides before specificity; higher is earlier, the default is 0.
@@ -59,7 +59,7 @@ object! {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RuleFile {
     /// The rules without problems, in written order. A rule with a problem was reported.
-    pub rules: Vec<Spanned<Rule>>,
+    pub rules: Vec<Spanned<Box<Rule>>>,
     /// Whether a rule had a problem and is left out.
     pub incomplete: bool,
 }

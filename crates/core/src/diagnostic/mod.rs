@@ -76,6 +76,11 @@ impl Diagnostics {
         self.errors + self.warnings
     }
 
+    /// Whether further problems are only counted, so that describing them well is wasted work.
+    pub fn is_full(&self) -> bool {
+        self.kept.len() >= MAX_KEPT
+    }
+
     /// The kept problems in the order of files and places; those without a file come last.
     pub fn sorted(&self) -> Vec<&Diagnostic> {
         let mut sorted: Vec<_> = self.kept.iter().collect();
@@ -88,7 +93,7 @@ impl Diagnostics {
             Severity::Error => self.errors += 1,
             Severity::Warning => self.warnings += 1,
         }
-        if self.kept.len() >= MAX_KEPT {
+        if self.is_full() {
             return self.overflow.insert(Box::new(diagnostic));
         }
         self.kept.push(diagnostic);

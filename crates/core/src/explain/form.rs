@@ -58,18 +58,18 @@ fn step(step: &ExplainedStep) -> String {
         }
         Answer::Asked { holds, saw } => {
             let answer = if *holds { "yes" } else { "no" };
-            let one = |(field, value, passes): &(String, Option<String>, bool)| {
-                let value = value.as_deref().map_or("not there".to_owned(), words::quoted);
-                let verdict = match (saw.len(), passes) {
-                    (1, _) => "",
-                    (_, true) => " (passes)",
-                    (_, false) => " (fails)",
-                };
-                format!("{field} is {value}{verdict}")
-            };
-            let saw = saw.iter().map(one).collect::<Vec<_>>().join(", ");
-            format!("  {node} {asked}? {answer}, {saw}")
+            let seen = saw.iter().map(|one| seen(one, saw.len() == 1)).collect::<Vec<_>>();
+            format!("  {node} {asked}? {answer}, {}", seen.join(", "))
         }
+    }
+}
+
+fn seen((field, value, passes): &(String, Option<String>, bool), alone: bool) -> String {
+    let value = value.as_deref().map_or("not there".to_owned(), words::quoted);
+    match (alone, passes) {
+        (true, _) => format!("it is {value}"),
+        (false, true) => format!("{field} is {value} (passes)"),
+        (false, false) => format!("{field} is {value} (fails)"),
     }
 }
 

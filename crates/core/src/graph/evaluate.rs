@@ -9,7 +9,7 @@ use crate::value::field::Field;
 use crate::value::host_pattern::HostPattern;
 
 /// Whether `condition` holds for what is known.
-pub(super) fn holds(condition: &Condition, facts: &Facts<'_>) -> bool {
+pub fn holds(condition: &Condition, facts: &Facts<'_>) -> bool {
     match condition {
         Condition::Test(predicate) => passes(predicate, facts),
         Condition::All(inner) => inner.iter().all(|each| holds(each, facts)),

@@ -163,19 +163,16 @@ pub enum Node {
 }
 
 impl Node {
-    /// Where a walk may go on from here, sorted, each once.
+    /// Where a walk may go on from here, in no order; several ways to one node are several edges.
     pub fn edges(&self) -> Vec<NodeId> {
-        let mut edges: Vec<NodeId> = match self {
+        match self {
             Self::Host(dispatch) => dispatch.edges().collect(),
             Self::Path(dispatch) => dispatch.edges().collect(),
             Self::Test { yes, no, .. } => vec![*yes, *no],
             Self::Rule { next, .. } | Self::Middleware { next, .. } => vec![*next],
             Self::ServeHttp { entry } => vec![*entry],
             Self::Action(_) | Self::NoMatch => Vec::new(),
-        };
-        edges.sort_unstable();
-        edges.dedup();
-        edges
+        }
     }
 }
 

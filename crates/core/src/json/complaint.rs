@@ -5,6 +5,7 @@ use std::ops::Range;
 use crate::{
     diagnostic::{Diagnostics, code::Code},
     source::{SourceId, Span},
+    value::{QUOTED, shortened},
 };
 
 /// A syntax error on its way out of the parser.
@@ -41,7 +42,7 @@ impl Complaint {
     }
 
     pub(super) fn unknown_word(start: usize, word: &str) -> Self {
-        let shown: String = word.chars().take(40).collect();
+        let shown = shortened(word, QUOTED);
         let place = start..start + word.len();
         let complaint = Self::new(place, format!("`{shown}` is not a JSON value"));
         let help = match word.to_ascii_lowercase().as_str() {

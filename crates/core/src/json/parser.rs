@@ -10,7 +10,7 @@ use super::{
 use crate::{
     diagnostic::{Diagnostics, code::Code},
     source::{SourceId, Span, Spanned},
-    value::visible,
+    value::{QUOTED, shortened, visible},
 };
 
 pub(super) struct Parser<'a> {
@@ -253,7 +253,8 @@ impl Members {
 }
 
 fn report_duplicate(first: &Spanned<String>, again: &Spanned<String>, to: &mut Diagnostics) {
-    let message = format!("the key `{}` stands twice in this object", first.value);
+    let message =
+        format!("the key `{}` stands twice in this object", shortened(&first.value, QUOTED));
     to.error(Code::DuplicateKey, again.span, message)
         .label("again here")
         .secondary(first.span, "first here")

@@ -8,8 +8,14 @@ pub(super) fn parse(text: &str, start: usize) -> Result<(String, usize), Complai
     let mut literal = Literal { text, start, at: start + 1, decoded: String::new() };
     loop {
         let run = literal.plain_run();
-        literal.decoded.push_str(&text[literal.at..literal.at + run]);
+        let plain = &text[literal.at..literal.at + run];
         literal.at += run;
+        if literal.decoded.is_empty() {
+            // Nearly every string is one run; this allocates its size and no more.
+            literal.decoded = plain.to_owned();
+        } else {
+            literal.decoded.push_str(plain);
+        }
         match text.as_bytes().get(literal.at) {
             Some(b'"') => return Ok((literal.decoded, literal.at + 1)),
             Some(b'\\') => literal.escape()?,

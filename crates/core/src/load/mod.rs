@@ -3,6 +3,7 @@
 //! Reading is the caller's: this module is given the files, also those that could not be read,
 //! and the variables. It knows in which order they count and what makes a file unfit.
 
+pub mod directory;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -72,7 +73,7 @@ pub struct Written {
     /// `config.json`, or the empty one where there is none or it has a problem.
     pub config: DaemonConfig,
     /// All rules without problems, in the order of files and places.
-    pub rules: Vec<Spanned<Rule>>,
+    pub rules: Vec<Spanned<Box<Rule>>>,
     /// Whether something had a problem and is left out. References to what is not there then
     /// prove nothing, so no pass should complain about them.
     pub incomplete: bool,
@@ -107,7 +108,7 @@ struct Loader<'a> {
 }
 
 impl Loader<'_> {
-    fn rules(&mut self, files: &[RawFile]) -> Vec<Spanned<Rule>> {
+    fn rules(&mut self, files: &[RawFile]) -> Vec<Spanned<Box<Rule>>> {
         let mut ordered: Vec<_> = files.iter().collect();
         ordered.sort_by(|a, b| a.path.cmp(&b.path));
         let files = ordered.into_iter().filter_map(|file| self.decode::<RuleFile>(file));

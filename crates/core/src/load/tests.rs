@@ -62,3 +62,25 @@ fn sixteen_mebibytes_of_brackets_commas_or_keys_end_in_a_diagnostic() {
         assert!(diagnostics.has_errors());
     }
 }
+
+#[test]
+fn nothing_long_is_repeated_in_full() {
+    let long = "x".repeat(100_000);
+    for text in [
+        format!(r#"{{ "name": "a", "{long}": 1, "{long}": 2 }}"#),
+        format!(r#"{{ "name": "{long} " }}"#),
+        format!(r#"{{ "name": "a", "listen": "{long}" }}"#),
+        format!(r#"{{ "name": "a", "max_body": "1{long}" }}"#),
+        format!(r#"{{ "name": "a", "match": {{ "http.headers.{long}": {{ "{long}": 1 }} }} }}"#),
+        format!(r#"{{ "name": "a", "redirect": "{{http.headers.{long}}}" }}"#),
+        format!(r#"{{ "name": "${{{long}}}${{a.{long}}}" }}"#),
+        format!(r#"{{ "name": "a", "match": {{ "http.path": {{ "regex": "({long}" }} }} }}"#),
+        format!("[ {long} ]"),
+    ] {
+        let rules = vec![file("rules/a.json", &text)];
+        let (written, diagnostics) = load(&Files { rules, ..Files::default() });
+        assert!(diagnostics.has_errors());
+        let shown = crate::diagnostic::render::text(&diagnostics, &written.sources, false);
+        assert!(shown.len() < 5000, "{} of {}", shown.len(), &text[..40]);
+    }
+}

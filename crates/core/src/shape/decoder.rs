@@ -5,7 +5,8 @@ use std::{borrow::Cow, collections::BTreeMap, ops::Range};
 use crate::{
     diagnostic::{Diagnostics, code::Code},
     json::{Value, ValueKind},
-    shape::type_mismatch,
+    shape::{shortened, type_mismatch},
+    value::suggest,
 };
 
 /// The context of a decoding run.
@@ -50,6 +51,15 @@ impl<'a> Decoder<'a> {
     /// Where problems go.
     pub fn diagnostics(&mut self) -> &mut Diagnostics {
         self.diagnostics
+    }
+
+    /// The word that was probably meant, unless there are so many problems that nobody will read
+    /// it.
+    pub fn nearest<'w>(&mut self, word: &str, known: &[&'w str]) -> Option<&'w str> {
+        if self.diagnostics.is_full() {
+            return None;
+        }
+        suggest::nearest(word, known.iter().copied())
     }
 
     /// The text of a string value. Anything else is reported as not being `what`.
@@ -107,7 +117,7 @@ impl<'a> Decoder<'a> {
             }
             Some((end, (name, _))) => {
                 let place = dollar..dollar + 2 + end + 1;
-                let message = format!("`{name}` is not the name of a variable");
+                let message = format!("`{}` is not the name of a variable", shortened(name));
                 self.bad_reference(value, place, message);
                 None
             }
@@ -144,7 +154,7 @@ impl<'a> Decoder<'a> {
     }
 
     fn unset(&mut self, at: &Value, missing: &Reference<'_>, text: &mut String) -> Option<Origin> {
-        let name = missing.name;
+        let name = shortened(missing.name);
         let message = format!("the variable `{name}` is not set and has no default");
         let span = at.span_within(missing.place.clone());
         let help = format!("set it in `.env` or the environment, or write `${{{name}:-default}}`");
@@ -154,7 +164,7 @@ impl<'a> Decoder<'a> {
         }
         self.diagnostics.warning(Code::UnsetVariable, span, message).help(help);
         text.push_str("${");
-        text.push_str(name);
+        text.push_str(missing.name);
         text.push('}');
         Some(Origin::Unset)
     }

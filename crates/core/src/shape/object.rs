@@ -1,11 +1,13 @@
 //! Objects: which keys there are, which are missing, which were probably meant.
 
+use std::borrow::Cow;
+
 use super::{Decoder, Shape};
 use crate::{
     diagnostic::code::Code,
     json::{Member, Value, ValueKind},
     source::Span,
-    value::suggest,
+    value,
 };
 
 /// The members of an object while a type takes them one by one.
@@ -101,9 +103,13 @@ pub(crate) fn meaningful(members: &[Member]) -> impl Iterator<Item = &Member> {
 pub(super) fn report_unknown_key(member: &Member, known: &[&str], ctx: &mut Decoder<'_>) {
     let key = &member.key.value;
     let message = format!("`{}` is not a key of this object", shortened(key));
-    let diagnostic = ctx.diagnostics().error(Code::UnknownKey, member.key.span, message);
-    match suggest::nearest(key, known.iter().copied()) {
+    let meant = ctx.nearest(key, known);
+    let diagnostics = ctx.diagnostics();
+    let unread = diagnostics.is_full();
+    let diagnostic = diagnostics.error(Code::UnknownKey, member.key.span, message);
+    match meant {
         Some(meant) => diagnostic.label(format!("did you mean `{meant}`?")),
+        None if unread => diagnostic,
         None => diagnostic.help(format!("its keys are {}", quoted(known))),
     };
 }
@@ -124,12 +130,9 @@ pub(crate) fn quoted(words: &[&str]) -> String {
     words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")
 }
 
-/// A text of the configuration, cut to what a message can carry.
-pub(crate) fn shortened(text: &str) -> String {
-    match text.char_indices().nth(60) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
-    }
+/// A name or word of the configuration as a message repeats it.
+pub(crate) fn shortened(text: &str) -> Cow<'_, str> {
+    value::shortened(text, value::QUOTED)
 }
 
 fn is_ignored(key: &str) -> bool {

@@ -13,7 +13,7 @@ use crate::{
     json::{Value, ValueKind},
     source::{Span, Spanned},
     value::{
-        Explain,
+        self, Explain,
         cidr::Cidr,
         endpoint::Endpoint,
         field::Field,
@@ -21,6 +21,7 @@ use crate::{
         host_pattern::HostPattern,
         listen_addr::ListenAddr,
         name::Name,
+        path_pattern::PathPattern,
         rate::Rate,
         regex::Regex,
         template::Template,
@@ -88,9 +89,10 @@ pub(super) fn parse_key<T: TextValue>(
 
 /// Reports an error of a value type under its code.
 fn report(code: Code, at: Span, error: &dyn Explain, ctx: &mut Decoder<'_>) {
-    let diagnostic = ctx.diagnostics().error(code, at, shortened_message(error));
+    let diagnostic =
+        ctx.diagnostics().error(code, at, value::shortened(&error.to_string(), REPEATED));
     if let Some(help) = error.help() {
-        place_help(diagnostic, help);
+        place_help(diagnostic, value::shortened(&help, REPEATED).into_owned());
     }
 }
 
@@ -111,14 +113,6 @@ fn report_bare_number<T: TextValue>(number: &str, at: Span, ctx: &mut Decoder<'_
     ctx.diagnostics()
         .error(T::CODE, at, message)
         .help(format!("write `\"{help}\"`, or with the unit that is meant"));
-}
-
-fn shortened_message(error: &dyn Explain) -> String {
-    let message = error.to_string();
-    match message.char_indices().nth(300) {
-        Some((end, _)) => format!("{}…", &message[..end]),
-        None => message,
-    }
 }
 
 fn text_schema<T: TextValue>() -> serde_json::Value {
@@ -168,6 +162,7 @@ text_values! {
     Field: "the name of a field", UnknownField, "remote.ip", Some("[a-z0-9_]+(\\..+)*");
     Regex: "a regular expression", BadRegex, "^/v[0-9]+/", None;
     Cidr: "an address or network", BadValue, "10.0.0.0/8", Some("[0-9a-fA-F:.]+(/[0-9]+)?");
+    PathPattern: "an absolute path", BadPathPattern, "/v1", Some("/[^?#]*");
     FilePath: "the path of a file", BadValue, "/etc/ssl/site.pem", Some("(?s:.+)");
 }
 
@@ -217,3 +212,6 @@ impl Explain for NotAHeader {
         Some("names of header fields are tokens by RFC 9110, such as `X-Request-Id`".to_owned())
     }
 }
+
+/// Characters of an error and its help, which repeat what was written.
+const REPEATED: usize = 300;

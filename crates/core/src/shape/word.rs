@@ -8,7 +8,6 @@ use super::{
 use crate::{
     diagnostic::code::Code,
     json::{Member, Value, ValueKind},
-    value::suggest,
 };
 
 /// Which of the words a string is. A word that is unknown because a variable is unset, where that
@@ -28,8 +27,9 @@ pub(crate) fn decode(value: &Value, words: &[&str], ctx: &mut Decoder<'_>) -> Op
         return None;
     }
     let message = format!("`{}` is not one of {}", shortened(&text.text), quoted(words));
+    let meant = ctx.nearest(&text.text, words);
     let diagnostic = ctx.diagnostics().error(Code::BadValue, value.span, message);
-    if let Some(meant) = suggest::nearest(&text.text, words.iter().copied()) {
+    if let Some(meant) = meant {
         diagnostic.label(format!("did you mean `{meant}`?"));
     }
     None
@@ -53,19 +53,20 @@ pub(crate) fn only_member<'v>(
     }
     let mut members = meaningful(members);
     match (members.next(), members.next()) {
-        (Some(only), None) => Some(only),
-        (Some(first), Some(second)) => {
-            let message = format!("expected exactly one of {}", quoted(keys));
-            ctx.diagnostics()
-                .error(Code::BadValue, second.key.span, message)
-                .secondary(first.key.span, "one is here")
-                .help("write two objects in the list, in the order in which they apply");
-            None
-        }
+        (Some(only), None) => return Some(only),
+        (Some(first), Some(second)) => report_second(first, second, keys, ctx),
         (None, _) => {
             let message = format!("expected one of {}", quoted(keys));
             ctx.diagnostics().error(Code::MissingKey, value.span.head(), message);
-            None
         }
     }
+    None
+}
+
+fn report_second(first: &Member, second: &Member, keys: &[&str], ctx: &mut Decoder<'_>) {
+    let message = format!("expected exactly one of {}", quoted(keys));
+    ctx.diagnostics()
+        .error(Code::BadValue, second.key.span, message)
+        .secondary(first.key.span, "one is here")
+        .help("write two objects in the list, in the order in which they apply");
 }

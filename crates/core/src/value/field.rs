@@ -195,7 +195,10 @@ impl UnknownField {
         let misspelt = suggest::nearest(name, known).map(str::to_owned).or_else(|| {
             let (head, rest) =
                 name.match_indices('.').nth(1).map(|(dot, _)| name.split_at(dot + 1))?;
-            Some(format!("{}{rest}", suggest::nearest(head, families)?))
+            Some(format!(
+                "{}{rest}",
+                suggest::nearest(head, families).filter(|_| name.len() <= LONGEST)?
+            ))
         });
         Self { name: name.to_owned(), suggestion: misspelt }
     }
@@ -256,6 +259,9 @@ const fn row(field: Field, name: &'static str, layer: Layer, doc: &'static str) 
 const fn family_row(name: &'static str, doc: &'static str) -> Row {
     Row { field: None, doc: FieldDoc { name, layer: Layer::Request, doc } }
 }
+
+/// Names above this length are no slips.
+const LONGEST: usize = 128;
 
 const QUERY: &str = "http.query.";
 const HEADER: &str = "http.header.";

@@ -9,12 +9,15 @@ pub mod host_pattern;
 pub mod listen_addr;
 pub mod name;
 pub mod path;
+pub mod path_pattern;
 pub mod rate;
 pub mod regex;
 pub mod suggest;
 pub mod template;
 pub mod units;
 pub mod url;
+
+use std::borrow::Cow;
 
 /// An error of one of these types, with the way out apart from what is wrong.
 pub trait Explain: std::fmt::Display {
@@ -38,3 +41,14 @@ pub(crate) fn plain_number<N: std::str::FromStr>(text: &str) -> Option<N> {
 pub(crate) fn visible(c: char) -> String {
     if c.is_control() { c.escape_default().to_string() } else { c.to_string() }
 }
+
+/// A text of the configuration, cut to what a message can carry.
+pub(crate) fn shortened(text: &str, characters: usize) -> Cow<'_, str> {
+    match text.char_indices().nth(characters) {
+        Some((end, _)) => Cow::Owned(format!("{}…", &text[..end])),
+        None => Cow::Borrowed(text),
+    }
+}
+
+/// Characters of a name or word that a message repeats.
+pub(crate) const QUOTED: usize = 60;

@@ -43,8 +43,11 @@ impl fmt::Display for PathError {
 
 impl super::Explain for PathError {
     fn help(&self) -> Option<String> {
-        matches!(self, Self::BadEscape)
-            .then(|| "a literal percent sign is written `%25`".to_owned())
+        Some(str::to_owned(match self {
+            Self::NotAbsolute => "put a `/` in front",
+            Self::BadEscape => "a literal percent sign is written `%25`",
+            Self::Nul => return None,
+        }))
     }
 }
 

@@ -12,8 +12,11 @@ impl Regex {
     /// Compiles an expression; it is anchored only where written.
     ///
     /// # Errors
-    /// When the syntax is wrong or the compiled form would exceed 1 MiB.
+    /// When the syntax is wrong, it is longer than 16 KiB, or its compiled form would exceed 1 MiB.
     pub fn parse(text: &str) -> Result<Self, RegexError> {
+        if text.len() > LONGEST {
+            return Err(RegexError::TooLong);
+        }
         let compiled = regex::RegexBuilder::new(text).size_limit(LARGEST).build();
         compiled.map(Self).map_err(|error| match error {
             regex::Error::CompiledTooBig(_) => RegexError::TooLarge,
@@ -51,6 +54,8 @@ impl fmt::Display for Regex {
 pub enum RegexError {
     /// The reason in one line.
     Syntax(String),
+    /// It is longer than 16 KiB.
+    TooLong,
     /// The compiled form would be too large.
     TooLarge,
 }
@@ -59,6 +64,7 @@ impl fmt::Display for RegexError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Syntax(reason) => write!(out, "the regular expression is malformed: {reason}"),
+            Self::TooLong => out.write_str("the regular expression is longer than 16 KiB"),
             Self::TooLarge => out.write_str("the regular expression compiles to more than 1 MiB"),
         }
     }
@@ -73,6 +79,7 @@ impl Explain for RegexError {
                 "expressions run in linear time, so there is no look-around and no backreference"
             }
             Self::Syntax(_) => "a backslash is written `\\\\` in JSON, so a literal dot is `\\\\.`",
+            Self::TooLong => "use several shorter expressions in a list, or `prefix` and `one_of`",
             Self::TooLarge => "use smaller counts in `{n,m}`, or several predicates",
         }))
     }
@@ -84,6 +91,7 @@ fn reason(drawn: &str) -> String {
     last.trim().trim_start_matches("error: ").trim_end_matches('.').to_owned()
 }
 
+const LONGEST: usize = 16 << 10;
 const LARGEST: usize = 1 << 20;
 
 #[cfg(test)]

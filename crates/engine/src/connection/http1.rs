@@ -39,7 +39,7 @@ pub(super) async fn serve(stream: TcpStream, read: Bytes, flow: Arc<Flow>) {
     });
     let header_bytes = flow.shared.settings.floor.header_bytes;
     let mut connection = http1::Builder::new()
-        .pipeline_flush(true)
+        .half_close(true)
         .max_headers(flow.shared.settings.floor.header_count)
         .max_buf_size(header_bytes.max(8192))
         .serve_connection(TokioIo::new(guard), service);

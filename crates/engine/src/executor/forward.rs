@@ -106,7 +106,9 @@ impl Matched<'_> {
         let parts = self.draft.into_parts();
         let mut headers = parts.headers;
         let hops = hop_by_hop::strip_request(&mut headers);
-        let upgrade = hops.upgrade.is_some() && spoken == Spoken::Http1;
+        let switchable = parts.version == Version::HTTP_11 && spoken == Spoken::Http1;
+        let hops = RequestHops { upgrade: hops.upgrade.filter(|_| switchable), ..hops };
+        let upgrade = hops.upgrade.is_some();
         put_back(&mut headers, hops, spoken);
         let mut request = Request::new(body);
         *request.method_mut() = parts.method;

@@ -88,7 +88,7 @@ fn from_template(
         match segment {
             Segment::Literal(text) => target.push_str(text),
             Segment::Field(Field::TimeUnixMs) => {
-                push_text(&mut target, format_args!("{}", unix_ms()))
+                push_text(&mut target, format_args!("{}", unix_ms()));
             }
             Segment::Field(field) => {
                 push_field(&mut target, field, &read::text(field, facts).unwrap_or_default())?;

@@ -49,18 +49,15 @@ fn reassemble(stream: &[u8]) -> (Cow<'_, [u8]>, Result<(), Stop>) {
     let mut message = Cow::Borrowed(&stream[..0]);
     let mut rest = stream;
     loop {
-        let (fragment, after) = match record(rest) {
-            Ok(parts) => parts,
-            Err((partial, stop)) => {
-                append(&mut message, partial);
-                return (message, Err(stop));
-            }
-        };
+        let (fragment, after) = record(rest);
         append(&mut message, fragment);
         if message.len() >= declared_length(&message) {
             return (message, Ok(()));
         }
-        rest = after;
+        match after {
+            Ok(after) => rest = after,
+            Err(stop) => return (message, Err(stop)),
+        }
     }
 }
 
@@ -80,20 +77,23 @@ fn declared_length(message: &[u8]) -> usize {
     }
 }
 
-/// One handshake record and what follows it; or as much of it as is there, and why not all.
-fn record(bytes: &[u8]) -> Result<(&[u8], &[u8]), (&[u8], Stop)> {
+/// As much of one handshake record as is there, and what follows it once all of it is.
+fn record(bytes: &[u8]) -> (&[u8], Result<&[u8], Stop>) {
     let shape = [HANDSHAKE_RECORD, 3];
     let known = bytes.len().min(shape.len());
     if bytes[..known] != shape[..known] || bytes.get(2).is_some_and(|minor| *minor > 4) {
-        return Err((&[], Stop::Malformed));
+        return (&[], Err(Stop::Malformed));
     }
     let [_, _, _, high, low, rest @ ..] = bytes else {
-        return Err((&[], Stop::Incomplete));
+        return (&[], Err(Stop::Incomplete));
     };
     match number(&[*high, *low]) {
-        0 => Err((&[], Stop::Malformed)),
-        length if length > MAX_RECORD => Err((&[], Stop::Malformed)),
-        length => rest.split_at_checked(length).ok_or((rest, Stop::Incomplete)),
+        0 => (&[], Err(Stop::Malformed)),
+        length if length > MAX_RECORD => (&[], Err(Stop::Malformed)),
+        length => match rest.split_at_checked(length) {
+            Some((fragment, after)) => (fragment, Ok(after)),
+            None => (rest, Err(Stop::Incomplete)),
+        },
     }
 }
 

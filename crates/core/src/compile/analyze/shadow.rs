@@ -8,13 +8,13 @@ use std::collections::HashMap;
 
 use crate::compile::analyze::Group;
 use crate::compile::analyze::implies::all_imply;
+use crate::compile::analyze::layer::Phase;
 use crate::compile::analyze::order::{Branch, HostKey, PathKey};
 use crate::diagnostic::Diagnostics;
 use crate::diagnostic::code::Code;
 use crate::graph::RuleId;
 use crate::rules::Rule;
 use crate::rules::condition::Condition;
-use crate::value::field::Field;
 
 /// Warns of every rule that nothing can reach, naming those in front of it.
 pub(crate) fn report(rules: &[Rule], groups: &[Group<'_>], diagnostics: &mut Diagnostics) {
@@ -83,7 +83,7 @@ impl Verdict {
 /// The branches taken so far, by their keys.
 #[derive(Default)]
 struct Index<'r> {
-    hosts: HashMap<HostKey<'r>, HashMap<PathKey<'r>, Bucket<'r>>>,
+    buckets: HashMap<(HostKey<'r>, PathKey<'r>), Bucket<'r>>,
     /// The largest priority of all.
     highest: Option<i64>,
 }
@@ -93,24 +93,22 @@ struct Index<'r> {
 struct Bucket<'r> {
     /// The first that asks nothing more.
     unconditional: Option<&'r Branch<'r>>,
-    /// The first of each rest.
-    same: HashMap<&'r [&'r Condition], &'r Branch<'r>>,
-    /// By the field that they ask about first, a bounded number of each.
-    similar: HashMap<Option<&'r Field>, Vec<&'r Branch<'r>>>,
+    /// Those that ask more, as far as each newcomer is compared with them.
+    near: Vec<&'r Branch<'r>>,
+    /// The first of each rest among those beyond.
+    far: HashMap<&'r [&'r Condition], &'r Branch<'r>>,
 }
 
 impl<'r> Index<'r> {
     fn insert(&mut self, branch: &'r Branch<'r>, host: HostKey<'r>, path: PathKey<'r>) {
         self.highest.get_or_insert(branch.priority);
-        let bucket = self.hosts.entry(host).or_default().entry(path).or_default();
-        let Some(first) = branch.rest.first() else {
+        let bucket = self.buckets.entry((host, path)).or_default();
+        if branch.rest.is_empty() {
             bucket.unconditional.get_or_insert(branch);
-            return;
-        };
-        bucket.same.entry(&branch.rest).or_insert(branch);
-        let similar = bucket.similar.entry(field(first)).or_default();
-        if similar.len() < MAX_COMPARED {
-            similar.push(branch);
+        } else if bucket.near.len() < MAX_COMPARED {
+            bucket.near.push(branch);
+        } else {
+            bucket.far.entry(&branch.rest).or_insert(branch);
         }
     }
 
@@ -122,7 +120,7 @@ impl<'r> Index<'r> {
         host: HostKey<'r>,
         path: PathKey<'r>,
     ) -> Option<RuleId> {
-        let own = self.hosts.get(&host).and_then(|paths| paths.get(&path));
+        let own = self.buckets.get(&(host, path));
         own.and_then(|bucket| bucket.covers(branch, i64::MIN))
             .or_else(|| self.above(branch, host, path))
     }
@@ -131,14 +129,14 @@ impl<'r> Index<'r> {
         self.highest.filter(|&highest| highest > branch.priority)?;
         let least = branch.priority.checked_add(1)?;
         covering_hosts(host)
-            .filter_map(|host| self.hosts.get(&host))
-            .flat_map(|paths| covering_paths(path).filter_map(|path| paths.get(&path)))
+            .flat_map(|host| covering_paths(path).map(move |path| (host, path)))
+            .filter_map(|keys| self.buckets.get(&keys))
             .find_map(|bucket| bucket.covers(branch, least))
     }
 
     /// The rule that takes whatever comes.
     fn everything(&self) -> Option<RuleId> {
-        let bucket = self.hosts.get(&HostKey::Any)?.get(&PathKey::Any)?;
+        let bucket = self.buckets.get(&(HostKey::Any, PathKey::Any))?;
         bucket.unconditional.map(|branch| branch.rule)
     }
 }
@@ -146,24 +144,14 @@ impl<'r> Index<'r> {
 impl Bucket<'_> {
     /// The rule of a branch with at least this priority that takes all that `branch` would.
     fn covers(&self, branch: &Branch<'_>, least: i64) -> Option<RuleId> {
-        let same = self.same.get(branch.rest.as_slice()).copied();
-        let exact = self.unconditional.into_iter().chain(same);
-        let fields = branch.rest.iter().map(|condition| field(condition));
-        let similar = fields.filter_map(|field| self.similar.get(&field)).flatten().copied();
-        let similar = similar.take(MAX_COMPARED).filter(|in_front| in_front.priority >= least);
-        exact
-            .filter(|in_front| in_front.priority >= least)
-            .chain(similar.filter(|in_front| all_imply(&branch.rest, &in_front.rest)))
+        let near = self.near.iter().filter(|in_front| all_imply(&branch.rest, &in_front.rest));
+        let far = self.far.get(branch.rest.as_slice());
+        self.unconditional
+            .iter()
+            .chain(near)
+            .chain(far)
+            .find(|in_front| in_front.priority >= least)
             .map(|in_front| in_front.rule)
-            .next()
-    }
-}
-
-fn field(condition: &Condition) -> Option<&Field> {
-    match condition {
-        Condition::Test(predicate) => Some(&predicate.field),
-        Condition::Not(inner) => field(inner),
-        Condition::All(_) | Condition::Any(_) => None,
     }
 }
 
@@ -199,17 +187,25 @@ fn warn(rule: &Rule, behind: &[RuleId], rules: &[Rule], diagnostics: &mut Diagno
     let names: Vec<_> =
         behind.iter().map(|id| format!("`{}`", rules[id.0 as usize].name)).collect();
     let names = names.join(" and ");
-    let message =
-        format!("rule `{}` can never match: {names} in front of it takes everything", rule.name);
+    let message = format!(
+        "rule `{}` can never match: {names} in front of it takes all that it would",
+        rule.name
+    );
     let warning = diagnostics.report(Code::UnreachableRule, rule.span, message);
     warning.label("nothing is left for this rule");
     for id in behind {
         warning.secondary(rules[id.0 as usize].span, "this one is asked first");
     }
-    warning.help(format!(
-        "narrow the `match` of {names}, give `{}` a higher `priority`, or remove it",
-        rule.name
-    ));
+    let raw = behind.iter().any(|id| Phase::of(&rules[id.0 as usize]) == Phase::Raw);
+    let raw = raw && Phase::of(rule) == Phase::Http;
+    warning.help(match raw {
+        true => {
+            format!("connections are asked about before requests; narrow the `match` of {names}")
+        }
+        false => format!(
+            "narrow the `match` of {names}, give this one a higher `priority`, or remove it"
+        ),
+    });
 }
 
 /// A branch with more pairs of host and path than this is taken as reachable.

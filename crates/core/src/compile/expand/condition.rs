@@ -71,7 +71,7 @@ impl Converter<'_, '_> {
         let kind = Kind::of(field);
         if let Some(why) = not_applicable(kind, &test.value) {
             let operator = test.value.operator();
-            let message = format!("`{operator}` is no question about `{field}`");
+            let message = format!("`{operator}` does not apply to `{field}`");
             self.ctx
                 .error(Code::OperatorNotApplicable, test.span, message)
                 .label(why)
@@ -87,7 +87,7 @@ impl Converter<'_, '_> {
                 Some(Condition::Not(Box::new(asked(field, test))))
             }
             written::Test::Prefix(values) if kind == Kind::Path => {
-                self.any(field, values, |value, ctx| operand::path_prefix(value, ctx))
+                self.any(field, values, operand::path_prefix)
             }
             written::Test::Prefix(values) => self.parts(field, values, Test::Prefix),
             written::Test::Suffix(values) => self.parts(field, values, Test::Suffix),

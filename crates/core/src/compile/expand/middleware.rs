@@ -2,13 +2,14 @@
 
 use http::{HeaderName, StatusCode};
 
-use crate::compile::expand::{Context, operand, template};
+use crate::compile::expand::{Context, template};
 use crate::config::middleware as written;
 use crate::diagnostic::code::Code;
 use crate::rules::condition::Pattern;
 use crate::rules::middleware::{HeaderEdit, Middleware, RateLimit, Rewrite};
 use crate::source::{Span, Spanned};
 use crate::value::field::Field;
+use crate::value::path_pattern::PathPattern;
 use crate::value::rate::Rate;
 use crate::value::template::{Segment, Template};
 
@@ -83,11 +84,10 @@ fn new_path(path: &Spanned<Template>, ctx: &mut Context<'_>) -> Option<Template>
     template::available(path, ctx)
 }
 
-fn prefix(text: &Spanned<String>, ctx: &mut Context<'_>) -> Option<Box<str>> {
-    let normal = operand::path(&text.value, text.span, ctx)?;
-    let prefix = normal.trim_end_matches('/');
+fn prefix(path: &Spanned<PathPattern>, ctx: &mut Context<'_>) -> Option<Box<str>> {
+    let prefix = path.value.as_str().trim_end_matches('/');
     if prefix.is_empty() {
-        ctx.error(Code::BadPathPattern, text.span, "the prefix `/` changes nothing")
+        ctx.error(Code::BadPathPattern, path.span, "the prefix `/` changes nothing")
             .help("take this rewrite away, or write the prefix that is meant, such as `/api`");
         return None;
     }

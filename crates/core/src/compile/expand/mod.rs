@@ -19,6 +19,7 @@ use crate::load::Written;
 use crate::rules::{Rule, RuleSet};
 use crate::source::{Sources, Span};
 use crate::value::host_pattern::HostPattern;
+use crate::value::suggest;
 
 use self::upstream::Upstreams;
 
@@ -97,8 +98,17 @@ impl Context<'_> {
         self.error(Code::NotAvailable, at, format!("this version of vane does not {what} yet"))
     }
 
+    /// The nearest of the words to one that is none of them. Suggestions end when problems
+    /// flood, since each costs as much as there are words.
+    fn nearest<'w>(&self, word: &str, words: impl IntoIterator<Item = &'w str>) -> Option<&'w str> {
+        (self.diagnostics.total() < MAX_SUGGESTIONS).then(|| suggest::nearest(word, words))?
+    }
+
     /// Whether the text of a value may be shown: it is exactly as written.
     fn may_show(&self, at: Span) -> bool {
         !self.sources.text(at).contains("${")
     }
 }
+
+/// With more problems than this, no suggestion is looked for.
+const MAX_SUGGESTIONS: usize = 100;

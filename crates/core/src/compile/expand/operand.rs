@@ -12,7 +12,7 @@ use crate::rules::condition::Test;
 use crate::source::{Span, Spanned};
 use crate::value::field::Field;
 use crate::value::host_pattern::HostPattern;
-use crate::value::{Explain, is_v4_mapped, path as paths, suggest};
+use crate::value::{Explain, is_v4_mapped, path as paths};
 
 /// What the values of a field are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,7 +115,7 @@ pub(super) fn part(kind: Kind, value: &Spanned<Scalar>, ctx: &mut Context<'_>) -
 }
 
 /// The normal form of a written path.
-pub(super) fn path<'t>(text: &'t str, span: Span, ctx: &mut Context<'_>) -> Option<Cow<'t, str>> {
+fn path<'t>(text: &'t str, span: Span, ctx: &mut Context<'_>) -> Option<Cow<'t, str>> {
     if text.contains(['?', '#']) {
         ctx.error(Code::BadPathPattern, span, "a path has no query and no fragment")
             .help("match the query with `http.query`, or both with `http.uri`; a `?` in a path is written `%3F`");
@@ -186,8 +186,9 @@ fn word(words: &[&'static str], text: &str, span: Span, ctx: &mut Context<'_>) -
         return Some(text.into());
     }
     let known: Vec<_> = words.iter().map(|word| format!("`{word}`")).collect();
+    let meant = ctx.nearest(text, words.iter().copied());
     let error = ctx.error(Code::BadValue, span, "this field never has this value");
-    if let Some(meant) = suggest::nearest(text, words.iter().copied()) {
+    if let Some(meant) = meant {
         error.label(format!("did you mean `{meant}`?"));
     }
     error.help(format!("it is one of {}", known.join(", ")));

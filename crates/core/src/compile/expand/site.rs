@@ -40,8 +40,8 @@ pub(super) fn expand(written: &config::Rule, names: &Names, ctx: &mut Context<'_
         (true, Some(parts), Ok(redirect_name)) => {
             let hosts: Vec<_> = names.value.items().iter().map(|name| name.value.clone()).collect();
             vec![
-                secure(written, names, hosts.clone(), parts),
-                redirect(written, names, hosts, redirect_name),
+                secure(written, names, &hosts, parts),
+                redirect(written, names, &hosts, redirect_name),
             ]
         }
         _ => Vec::new(),
@@ -72,12 +72,12 @@ fn fits(written: &config::Rule, names: &Names, ctx: &mut Context<'_>) -> bool {
     false
 }
 
-fn secure(written: &config::Rule, names: &Names, hosts: Vec<HostPattern>, parts: Parts) -> Noted {
+fn secure(written: &config::Rule, names: &Names, hosts: &[HostPattern], parts: Parts) -> Noted {
     let tls = match &written.tls {
         Some(tls) if tls.value.names.is_some() => note(tls, &[]),
         tls => TlsNote {
             span: tls.as_ref().map_or(names.key, |tls| tls.key),
-            names: hosts.clone(),
+            names: hosts.to_vec(),
             default: tls.as_ref().is_some_and(is_default),
         },
     };
@@ -85,7 +85,7 @@ fn secure(written: &config::Rule, names: &Names, hosts: Vec<HostPattern>, parts:
         name: written.name.value.clone(),
         span: written.name.span,
         binds: both(443, names),
-        alternatives: parts.alternatives.into_iter().map(|all| narrow(all, &hosts)).collect(),
+        alternatives: parts.alternatives.into_iter().map(|all| narrow(all, hosts)).collect(),
         middleware: parts.middleware,
         action: parts.action,
         priority: priority(written),
@@ -99,12 +99,7 @@ fn is_default(tls: &Keyed<config::tls::Tls>) -> bool {
     tls.value.default.as_ref().is_some_and(|default| default.value)
 }
 
-fn redirect(
-    written: &config::Rule,
-    names: &Names,
-    hosts: Vec<HostPattern>,
-    name: RuleName,
-) -> Noted {
+fn redirect(written: &config::Rule, names: &Names, hosts: &[HostPattern], name: RuleName) -> Noted {
     let to = [
         Segment::Literal("https://".into()),
         Segment::Field(Field::HttpHost),
@@ -115,7 +110,7 @@ fn redirect(
         name,
         span: written.name.span,
         binds: both(80, names),
-        alternatives: vec![narrow(Conjunction::default(), &hosts)],
+        alternatives: vec![narrow(Conjunction::default(), hosts)],
         middleware: Vec::new(),
         action: Action::Redirect(Redirect { to, status: StatusCode::PERMANENT_REDIRECT }),
         priority: priority(written),

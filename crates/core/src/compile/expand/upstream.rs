@@ -1,6 +1,7 @@
 //! Upstreams: those of `config.json` and those that rules name by URL.
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 
 use crate::compile::expand::Context;
 use crate::config::DaemonConfig;
@@ -11,7 +12,6 @@ use crate::diagnostic::code::Code;
 use crate::rules::upstream::{Server, Upstream, UpstreamId};
 use crate::source::{Span, Spanned};
 use crate::value::name::UpstreamName;
-use crate::value::suggest;
 use crate::value::url::{Scheme, UpstreamUrl};
 
 /// The upstreams so far, with the ids of their names.
@@ -54,9 +54,16 @@ pub(super) fn of(to: &[Spanned<ForwardTo>], ctx: &mut Context<'_>) -> Option<Ups
     }
     let urls: Vec<_> = to.iter().map(|each| url(each, ctx)).collect();
     let urls: Vec<_> = urls.into_iter().collect::<Option<_>>()?;
-    let names: Vec<_> = urls.iter().map(ToString::to_string).collect();
+    let mut name = String::new();
+    for url in &urls {
+        let comma = if name.is_empty() { "" } else { "," };
+        write!(name, "{comma}{url}").expect("a String takes every write");
+    }
+    if let Some(&id) = ctx.upstreams.by_name.get(name.as_str()) {
+        return Some(id);
+    }
     let servers = urls.into_iter().map(|url| Server { url: url.clone(), weight: 1 }).collect();
-    Some(ctx.upstreams.add(names.join(",").into(), servers))
+    Some(ctx.upstreams.add(name.into(), servers))
 }
 
 fn server(server: &Spanned<daemon::Server>, ctx: &mut Context<'_>) -> Server {
@@ -73,10 +80,9 @@ fn known(name: &UpstreamName, span: Span, ctx: &mut Context<'_>) -> Option<Upstr
     if ctx.incomplete {
         return None;
     }
-    let names = ctx.upstreams.by_name.keys().map(AsRef::as_ref).filter(|name| !name.contains(':'));
-    let mut names: Vec<&str> = names.collect();
-    names.sort_unstable();
-    let meant = suggest::nearest(name.as_str(), names).map(str::to_owned);
+    let names = ctx.upstreams.all.iter().map(|upstream| &*upstream.name);
+    let names = names.filter(|name| !name.contains(':'));
+    let meant = ctx.nearest(name.as_str(), names).map(str::to_owned);
     let error = ctx.error(Code::UnknownUpstream, span, "no upstream has this name");
     if let Some(meant) = meant {
         error.label(format!("did you mean `{meant}`?"));

@@ -1,87 +1,45 @@
-//! The JSON form of a graph, streamed: hashing ten thousand rules builds no tree.
+//! Rules and upstreams in JSON, streamed: hashing ten thousand rules builds no tree.
 
-use std::collections::{BTreeMap, HashMap};
-use std::fmt::Display;
+use std::fmt::{self, Display};
+use std::net::SocketAddr;
 
 use http::HeaderName;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
-use crate::graph::dispatch::HostField;
 use crate::graph::walk::{self, Step};
-use crate::graph::{FlowGraph, Listener, Node, NodeId, RuleInfo};
+use crate::graph::{FlowGraph, Node, NodeId, RuleInfo};
 use crate::rules::action::{Action, ForwardVersion, ForwardedHost, RespondBody};
 use crate::rules::condition::{Condition, Test};
 use crate::rules::middleware::{HeaderEdit, Middleware, Rewrite};
 use crate::rules::upstream::{Server, Upstream};
 use crate::value::field::{Field, Layer};
+use crate::value::listen_addr::Transport;
 use crate::value::name::RuleName;
 use crate::value::template::Template;
+use crate::value::units::ByteSize;
 
-/// A graph as one object.
-#[derive(Serialize)]
-pub(super) struct GraphForm<'g> {
-    hash: Shown<crate::graph::GraphHash>,
-    listeners: Vec<ListenerForm<'g>>,
-    rules: Vec<RuleForm<'g>>,
-    upstreams: Vec<UpstreamForm<'g>>,
-    trusted_proxies: Vec<Shown<ipnet::IpNet>>,
-    nodes: Vec<NodeForm<'g>>,
-}
+/// What a graph means: what two configurations have to share to be the same. Its rules are made
+/// one at a time.
+pub(super) struct Meaning<'g>(pub(super) &'g FlowGraph);
 
-impl<'g> GraphForm<'g> {
-    pub(super) fn of(graph: &'g FlowGraph) -> Self {
-        Self {
-            hash: Shown(graph.hash),
-            listeners: graph.listeners.iter().map(ListenerForm::of).collect(),
-            rules: graph.rules.iter().map(|rule| RuleForm::of(graph, rule)).collect(),
-            upstreams: graph.upstreams.iter().map(UpstreamForm).collect(),
-            trusted_proxies: graph.trusted_proxies.iter().copied().map(Shown).collect(),
-            nodes: (0..)
-                .map(NodeId)
-                .zip(&graph.nodes)
-                .map(|(id, node)| NodeForm::of(id, node, graph))
-                .collect(),
-        }
+impl Serialize for Meaning<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let graph = self.0;
+        let mut map = serializer.serialize_map(Some(3))?;
+        map.serialize_entry("rules", &RuleMeanings(graph))?;
+        let upstreams: Vec<_> = graph.upstreams.iter().map(UpstreamForm).collect();
+        map.serialize_entry("upstreams", &upstreams)?;
+        map.serialize_entry("trusted_proxies", &shown(&graph.trusted_proxies))?;
+        map.end()
     }
 }
 
-/// What a graph means: what two configurations have to share to be the same.
-#[derive(Serialize)]
-pub(super) struct Meaning<'g> {
-    rules: Vec<RuleForm<'g>>,
-    upstreams: Vec<UpstreamForm<'g>>,
-    trusted_proxies: Vec<Shown<ipnet::IpNet>>,
-}
+struct RuleMeanings<'g>(&'g FlowGraph);
 
-impl<'g> Meaning<'g> {
-    pub(super) fn of(graph: &'g FlowGraph) -> Self {
-        Self {
-            rules: graph.rules.iter().map(|rule| RuleForm::meaning(graph, rule)).collect(),
-            upstreams: graph.upstreams.iter().map(UpstreamForm).collect(),
-            trusted_proxies: graph.trusted_proxies.iter().copied().map(Shown).collect(),
-        }
-    }
-}
-
-#[derive(Serialize)]
-struct ListenerForm<'g> {
-    transport: &'static str,
-    address: Shown<std::net::SocketAddr>,
-    written: &'g str,
-    terminates_tls: bool,
-    entry: Shown<NodeId>,
-}
-
-impl<'g> ListenerForm<'g> {
-    fn of(listener: &'g Listener) -> Self {
-        Self {
-            transport: listener.transport.as_str(),
-            address: Shown(listener.address),
-            written: &listener.written,
-            terminates_tls: listener.terminates_tls,
-            entry: Shown(listener.entry),
-        }
+impl Serialize for RuleMeanings<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.rules.iter().map(|rule| RuleForm::meaning(self.0, rule)))
     }
 }
 
@@ -94,7 +52,7 @@ pub(super) struct RuleForm<'g> {
     #[serde(skip_serializing_if = "Option::is_none")]
     entry: Option<Shown<NodeId>>,
     layer: LayerForm,
-    listen: Vec<String>,
+    listen: Vec<Shown<BindForm>>,
     terminates_tls: bool,
     priority: i64,
     max_body: Option<u64>,
@@ -104,7 +62,7 @@ pub(super) struct RuleForm<'g> {
 }
 
 impl<'g> RuleForm<'g> {
-    fn of(graph: &'g FlowGraph, rule: &'g RuleInfo) -> Self {
+    pub(super) fn of(graph: &'g FlowGraph, rule: &'g RuleInfo) -> Self {
         let (place, entry) = (Some(&*rule.place), Some(Shown(rule.entry)));
         Self { place, entry, ..Self::meaning(graph, rule) }
     }
@@ -116,10 +74,10 @@ impl<'g> RuleForm<'g> {
             place: None,
             entry: None,
             layer: LayerForm(rule.layer),
-            listen: rule.binds.iter().map(|(kind, at)| format!("{kind}/{at}")).collect(),
+            listen: rule.binds.iter().map(|&(kind, at)| Shown(BindForm(kind, at))).collect(),
             terminates_tls: rule.terminates_tls,
             priority: rule.priority,
-            max_body: rule.max_body.map(|size| size.bytes()),
+            max_body: rule.max_body.map(ByteSize::bytes),
             r#match: alternatives(rule),
             r#use: Vec::new(),
             action: None,
@@ -140,7 +98,16 @@ fn alternatives(rule: &RuleInfo) -> Vec<Vec<ConditionForm<'_>>> {
     all.map(|all| all.conditions.iter().map(ConditionForm).collect()).collect()
 }
 
-struct LayerForm(Layer);
+/// As it could be written.
+struct BindForm(Transport, SocketAddr);
+
+impl Display for BindForm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.0.as_str(), self.1)
+    }
+}
+
+pub(super) struct LayerForm(pub(super) Layer);
 
 impl Serialize for LayerForm {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -149,7 +116,7 @@ impl Serialize for LayerForm {
 }
 
 /// In the spelling of the configuration language.
-struct ConditionForm<'g>(&'g Condition);
+pub(super) struct ConditionForm<'g>(pub(super) &'g Condition);
 
 impl Serialize for ConditionForm<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -195,7 +162,7 @@ impl Serialize for TestForm<'_> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "snake_case")]
-enum MiddlewareForm<'g> {
+pub(super) enum MiddlewareForm<'g> {
     RequestHeaders(HeaderEditForm<'g>),
     ResponseHeaders(HeaderEditForm<'g>),
     Rewrite(RewriteForm<'g>),
@@ -203,7 +170,7 @@ enum MiddlewareForm<'g> {
 }
 
 impl<'g> MiddlewareForm<'g> {
-    fn of(middleware: &'g Middleware) -> Self {
+    pub(super) fn of(middleware: &'g Middleware) -> Self {
         match middleware {
             Middleware::RequestHeaders(edit) => Self::RequestHeaders(HeaderEditForm::of(edit)),
             Middleware::ResponseHeaders(edit) => Self::ResponseHeaders(HeaderEditForm::of(edit)),
@@ -220,7 +187,7 @@ impl<'g> MiddlewareForm<'g> {
 
 /// Pairs, not an object: a name may stand twice, and the order is kept.
 #[derive(Serialize)]
-struct HeaderEditForm<'g> {
+pub(super) struct HeaderEditForm<'g> {
     remove: Vec<&'g str>,
     set: Vec<HeaderForm<'g>>,
     add: Vec<HeaderForm<'g>>,
@@ -244,7 +211,7 @@ fn headers(fields: &[(HeaderName, Template)]) -> Vec<HeaderForm<'_>> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "snake_case")]
-enum RewriteForm<'g> {
+pub(super) enum RewriteForm<'g> {
     Path(Shown<&'g Template>),
     StripPrefix(&'g str),
     AddPrefix(&'g str),
@@ -264,7 +231,7 @@ impl<'g> RewriteForm<'g> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "snake_case")]
-enum ActionForm<'g> {
+pub(super) enum ActionForm<'g> {
     Forward {
         upstream: &'g str,
         host: HostForm<'g>,
@@ -291,7 +258,7 @@ enum ActionForm<'g> {
 }
 
 impl<'g> ActionForm<'g> {
-    fn of(action: &'g Action, graph: &'g FlowGraph) -> Self {
+    pub(super) fn of(action: &'g Action, graph: &'g FlowGraph) -> Self {
         match action {
             Action::Forward(forward) => Self::Forward {
                 upstream: &graph.upstream(forward.upstream).name,
@@ -329,7 +296,7 @@ fn version(version: ForwardVersion) -> &'static str {
 
 #[derive(Serialize)]
 #[serde(rename_all = "snake_case")]
-enum HostForm<'g> {
+pub(super) enum HostForm<'g> {
     Preserve,
     Upstream,
     Template(Shown<&'g Template>),
@@ -347,7 +314,7 @@ impl<'g> HostForm<'g> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "snake_case")]
-enum BodyForm<'g> {
+pub(super) enum BodyForm<'g> {
     Template(Shown<&'g Template>),
     File(&'g str),
 }
@@ -361,7 +328,7 @@ impl<'g> BodyForm<'g> {
     }
 }
 
-struct UpstreamForm<'g>(&'g Upstream);
+pub(super) struct UpstreamForm<'g>(pub(super) &'g Upstream);
 
 impl Serialize for UpstreamForm<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -373,103 +340,8 @@ impl Serialize for UpstreamForm<'_> {
     }
 }
 
-#[derive(Serialize)]
-struct NodeForm<'g> {
-    id: Shown<NodeId>,
-    #[serde(flatten)]
-    kind: NodeKind<'g>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "snake_case", tag = "kind")]
-enum NodeKind<'g> {
-    Host {
-        field: &'static str,
-        exact: Targets<'g>,
-        one_label: Targets<'g>,
-        suffixes: Targets<'g>,
-        otherwise: Shown<NodeId>,
-    },
-    Path {
-        exact: Targets<'g>,
-        prefixes: BTreeMap<String, Shown<NodeId>>,
-        otherwise: Shown<NodeId>,
-    },
-    Test {
-        condition: ConditionForm<'g>,
-        layer: LayerForm,
-        yes: Shown<NodeId>,
-        no: Shown<NodeId>,
-    },
-    Rule {
-        rule: Shown<&'g RuleName>,
-        next: Shown<NodeId>,
-    },
-    Middleware {
-        middleware: MiddlewareForm<'g>,
-        next: Shown<NodeId>,
-    },
-    Action {
-        action: ActionForm<'g>,
-    },
-    ServeHttp {
-        entry: Shown<NodeId>,
-    },
-    NoMatch,
-}
-
-impl<'g> NodeForm<'g> {
-    fn of(id: NodeId, node: &'g Node, graph: &'g FlowGraph) -> Self {
-        let kind = match node {
-            Node::Host(dispatch) => NodeKind::Host {
-                field: match dispatch.field {
-                    HostField::HttpHost => "http.host",
-                    HostField::TlsSni => "tls.sni",
-                },
-                exact: targets(&dispatch.exact),
-                one_label: targets(&dispatch.one_label),
-                suffixes: targets(&dispatch.suffixes),
-                otherwise: Shown(dispatch.otherwise),
-            },
-            Node::Path(dispatch) => NodeKind::Path {
-                exact: targets(&dispatch.exact),
-                prefixes: dispatch.prefixes.entries().into_iter().map(shown_target).collect(),
-                otherwise: Shown(dispatch.otherwise),
-            },
-            Node::Test { condition, layer, yes, no } => NodeKind::Test {
-                condition: ConditionForm(condition),
-                layer: LayerForm(*layer),
-                yes: Shown(*yes),
-                no: Shown(*no),
-            },
-            Node::Rule { rule, next } => {
-                NodeKind::Rule { rule: Shown(&graph.rule(*rule).name), next: Shown(*next) }
-            }
-            Node::Middleware { middleware, next } => NodeKind::Middleware {
-                middleware: MiddlewareForm::of(middleware),
-                next: Shown(*next),
-            },
-            Node::Action(action) => NodeKind::Action { action: ActionForm::of(action, graph) },
-            Node::ServeHttp { entry } => NodeKind::ServeHttp { entry: Shown(*entry) },
-            Node::NoMatch => NodeKind::NoMatch,
-        };
-        Self { id: Shown(id), kind }
-    }
-}
-
-/// Names in the order of their letters, and where they lead.
-type Targets<'g> = BTreeMap<&'g str, Shown<NodeId>>;
-
-fn targets(names: &HashMap<Box<str>, NodeId>) -> Targets<'_> {
-    names.iter().map(|(name, node)| (&**name, Shown(*node))).collect()
-}
-
-fn shown_target((name, node): (String, NodeId)) -> (String, Shown<NodeId>) {
-    (name, Shown(node))
-}
-
 /// Serialised as it prints.
-struct Shown<T>(T);
+pub(super) struct Shown<T>(pub(super) T);
 
 impl<T: Display> Serialize for Shown<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

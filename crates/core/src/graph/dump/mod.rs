@@ -2,13 +2,15 @@
 
 mod form;
 mod text;
+mod whole;
 pub mod words;
 
 use sha2::{Digest, Sha256};
 
 use crate::graph::{FlowGraph, GraphHash, RuleInfo};
 
-use self::form::{GraphForm, Meaning, RuleForm};
+use self::form::{Meaning, RuleForm};
+use self::whole::GraphForm;
 
 /// The graph as a person reads it: listeners as trees, then rules, then upstreams. Grows with the
 /// number of nodes: what several places lead to is shown once and referred to by its id. Lines
@@ -29,8 +31,6 @@ pub(crate) fn rule_meaning(graph: &FlowGraph, rule: &RuleInfo) -> String {
 
 /// The hash over the JSON form of all that a graph means.
 pub(crate) fn hash(graph: &FlowGraph) -> GraphHash {
-    let mut writer = std::io::BufWriter::with_capacity(1 << 16, Sha256::new());
-    serde_json::to_writer(&mut writer, &Meaning::of(graph)).expect("a hasher takes every byte");
-    let Ok(hasher) = writer.into_inner() else { unreachable!("a hasher takes every byte") };
-    GraphHash(hasher.finalize().into())
+    let form = serde_json::to_vec(&Meaning(graph)).expect("a form has only text keys");
+    GraphHash(Sha256::digest(form).into())
 }

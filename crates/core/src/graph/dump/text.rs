@@ -40,10 +40,11 @@ struct Writer<'g> {
 impl<'g> Writer<'g> {
     fn head(&mut self) {
         let graph = self.graph;
-        let (listeners, rules) = (graph.listeners.len(), graph.rules.len());
-        let nodes = graph.nodes.len();
+        let listeners = words::count(graph.listeners.len(), "listener");
+        let rules = words::count(graph.rules.len(), "rule");
+        let nodes = words::count(graph.nodes.len(), "node");
         self.line(0, format_args!("graph {}", graph.hash));
-        self.line(0, format_args!("{listeners} listeners, {rules} rules, {nodes} nodes"));
+        self.line(0, format_args!("{listeners}, {rules}, {nodes}"));
     }
 
     fn listeners(&mut self) {
@@ -184,7 +185,8 @@ impl<'g> Writer<'g> {
     fn binds(&mut self, rule: &RuleInfo) {
         let binds: Vec<_> = rule.binds.iter().map(|(kind, at)| format!("{kind} {at}")).collect();
         let tls = if rule.terminates_tls { " with TLS" } else { "" };
-        self.line(1, format_args!("listen {}{tls}", binds.join(", ")));
+        let binds = if binds.is_empty() { "nowhere".to_owned() } else { binds.join(", ") };
+        self.line(1, format_args!("listen {binds}{tls}"));
     }
 
     fn steps(&mut self, rule: &RuleInfo) {

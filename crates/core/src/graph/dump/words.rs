@@ -11,7 +11,7 @@ use crate::rules::middleware::{HeaderEdit, Middleware, RateLimit, Rewrite};
 use crate::value::template::Template;
 use crate::value::units::Duration;
 
-/// A condition in words, such as `http.method is GET or POST`.
+/// A condition in words, such as `http.method is any of GET, POST`.
 pub fn condition(condition: &Condition) -> String {
     match condition {
         Condition::Test(test) => predicate(test),
@@ -89,6 +89,11 @@ pub fn quoted(text: &str) -> String {
     if is_plain { text.to_owned() } else { format!("{text:?}") }
 }
 
+/// How many of something there are.
+pub fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
 /// A time in the largest unit that divides it.
 pub fn time(time: std::time::Duration) -> String {
     let text = format!("{}ms", time.as_millis());
@@ -156,7 +161,12 @@ fn shown(template: &Template) -> String {
 }
 
 fn any_of(items: impl IntoIterator<Item = impl Display>) -> String {
-    join(items, " or ")
+    let items: Vec<_> = items.into_iter().map(|item| item.to_string()).collect();
+    match items.as_slice() {
+        [] => "nothing".to_owned(),
+        [one] => one.clone(),
+        several => format!("any of {}", several.join(", ")),
+    }
 }
 
 fn join(items: impl IntoIterator<Item = impl Display>, between: &str) -> String {

@@ -7,13 +7,14 @@
 
 mod class;
 mod framing;
+mod text;
 mod violation;
 
 #[cfg(test)]
 mod tests;
 
-use self::class::{Class, EXTENSION, TARGET, TOKEN, VALUE};
 use self::framing::{Body, Decisive, Framing};
+use self::text::Text;
 pub use self::violation::{Violation, ViolationKind};
 
 /// Bounds on the head of one request; the trailer section has the same bounds once more.
@@ -147,8 +148,8 @@ impl RequestScanner {
             State::Start => self.start(rest[0]),
             State::Method => self.method(rest),
             State::Target => self.target(rest),
-            State::Version => self.version(rest[0]),
-            State::FieldStart => self.field_start(rest[0]),
+            State::Version => self.version(rest),
+            State::FieldStart => self.field_start(rest),
             State::FieldName => self.field_name(rest),
             State::FieldValue => self.field_value(rest),
             State::Length(left) => Ok(self.length_body(rest, left)),
@@ -188,21 +189,20 @@ impl RequestScanner {
     }
 
     fn method(&mut self, rest: &[u8]) -> Step {
-        self.token(rest, &TOKEN, State::Target, ViolationKind::Method)
+        self.word(rest, class::token(rest), State::Target, ViolationKind::Method)
     }
 
     fn target(&mut self, rest: &[u8]) -> Step {
         let room = self.limits.max_target - self.length;
-        let run = TARGET.run(&rest[..rest.len().min(room + 1)]);
+        let run = class::target(&rest[..rest.len().min(room + 1)]);
         if run > room {
             return refuse(room, ViolationKind::TargetTooLong);
         }
-        self.token(rest, &TARGET, State::Version, ViolationKind::Target)
+        self.word(rest, run, State::Version, ViolationKind::Target)
     }
 
     /// A part of the request line that one space ends.
-    fn token(&mut self, rest: &[u8], class: &Class, next: State, kind: ViolationKind) -> Step {
-        let run = class.run(rest);
+    fn word(&mut self, rest: &[u8], run: usize, next: State, kind: ViolationKind) -> Step {
         self.length += run;
         match rest.get(run) {
             None => Ok(run),
@@ -210,12 +210,16 @@ impl RequestScanner {
                 self.enter(next);
                 Ok(run + 1)
             }
-            Some(b'\n') => refuse(run, ViolationKind::BareLineFeed),
-            Some(_) => refuse(run, kind),
+            Some(&byte) => refuse(run, line_feed_or(byte, kind)),
         }
     }
 
-    fn version(&mut self, byte: u8) -> Step {
+    fn version(&mut self, rest: &[u8]) -> Step {
+        if self.length == 0 && rest.starts_with(b"HTTP/1.1\r\n") {
+            self.enter(State::FieldStart);
+            return Ok(10);
+        }
+        let byte = rest[0];
         let expected = match self.length {
             7 => byte == b'0' || byte == b'1',
             8 => byte == b'\r',
@@ -233,8 +237,8 @@ impl RequestScanner {
         Ok(1)
     }
 
-    fn field_start(&mut self, byte: u8) -> Step {
-        match byte {
+    fn field_start(&mut self, rest: &[u8]) -> Step {
+        match rest[0] {
             b'\r' => return Ok(self.take_carriage_return(After::Section)),
             b' ' | b'\t' => return refuse(0, ViolationKind::Folding),
             _ if self.fields == self.limits.max_fields => {
@@ -245,50 +249,64 @@ impl RequestScanner {
         self.fields += 1;
         self.text.clear();
         self.enter(State::FieldName);
-        Ok(0)
+        self.field_name(rest)
     }
 
     fn field_name(&mut self, rest: &[u8]) -> Step {
-        let run = TOKEN.run(rest);
-        self.length += run;
-        self.text.push(&rest[..run]);
+        let run = class::token(rest);
         match rest.get(run) {
-            None => Ok(run),
-            Some(b':') if self.length > 0 => self.colon(run),
+            None => {
+                self.length += run;
+                self.text.push(&rest[..run]);
+                Ok(run)
+            }
+            Some(b':') if self.length + run > 0 => {
+                self.decisive = self.judge_name(&rest[..run]).or_else(|kind| refuse(run, kind))?;
+                self.text.clear();
+                self.enter(State::FieldValue);
+                shifted(run + 1, self.field_value(&rest[run + 1..]))
+            }
             Some(&byte) => refuse(run, line_feed_or(byte, ViolationKind::FieldName)),
         }
     }
 
-    fn colon(&mut self, at: usize) -> Step {
-        let name = self.text.get().unwrap_or_default();
+    /// What the field is whose name ends with `end`; the rest of it may have come before.
+    fn judge_name(&mut self, end: &[u8]) -> Result<Option<Decisive>, ViolationKind> {
+        let name = if self.length == 0 {
+            end
+        } else {
+            self.text.push(end);
+            self.text.get().unwrap_or_default()
+        };
         if self.trailers && framing::must_stand_in_head(name) {
-            return refuse(at, ViolationKind::ForbiddenTrailer);
+            return Err(ViolationKind::ForbiddenTrailer);
         }
-        self.decisive = Decisive::named(name);
-        self.text.clear();
-        self.enter(State::FieldValue);
-        Ok(at + 1)
+        Ok(Decisive::named(name))
     }
 
     fn field_value(&mut self, rest: &[u8]) -> Step {
-        let run = VALUE.run(rest);
+        let run = class::value(rest);
         if self.decisive.is_some() {
             self.text.push(&rest[..run]);
         }
         match rest.get(run) {
             None => Ok(run),
-            Some(b'\r') => self.end_value(run),
+            Some(b'\r') => shifted(run, self.end_value(&rest[run..])),
             Some(&byte) => refuse(run, line_feed_or(byte, ViolationKind::FieldValue)),
         }
     }
 
-    fn end_value(&mut self, at: usize) -> Step {
+    fn end_value(&mut self, rest: &[u8]) -> Step {
         if let Some(field) = self.decisive
             && let Err(kind) = self.framing.record(field, self.text.get())
         {
-            return refuse(at, kind);
+            return refuse(0, kind);
         }
-        Ok(at + self.take_carriage_return(After::Line))
+        if rest.get(1) == Some(&b'\n') {
+            self.enter(State::FieldStart);
+            return Ok(2);
+        }
+        Ok(self.take_carriage_return(After::Line))
     }
 
     fn take_carriage_return(&mut self, after: After) -> usize {
@@ -347,7 +365,7 @@ impl RequestScanner {
     }
 
     fn chunk_extension(&mut self, rest: &[u8], size: u64, left: usize) -> Step {
-        let run = EXTENSION.run(&rest[..rest.len().min(left + 1)]);
+        let run = class::extension(&rest[..rest.len().min(left + 1)]);
         if run > left {
             return refuse(left, ViolationKind::ChunkExtension);
         }
@@ -379,8 +397,16 @@ impl RequestScanner {
 /// Bytes taken, or the index in the slice at which the stream is refused.
 type Step = Result<usize, Violation>;
 
-fn refuse(at: usize, kind: ViolationKind) -> Step {
+fn refuse<T>(at: usize, kind: ViolationKind) -> Result<T, Violation> {
     Err(Violation { at, kind })
+}
+
+/// A step that began `at` bytes later.
+fn shifted(at: usize, step: Step) -> Step {
+    match step {
+        Ok(used) => Ok(at + used),
+        Err(violation) => Err(Violation { at: at + violation.at, ..violation }),
+    }
 }
 
 fn line_feed_or(byte: u8, otherwise: ViolationKind) -> ViolationKind {
@@ -434,35 +460,6 @@ impl After {
     }
 }
 
-/// A short text collected over slices; one that does not fit reads as nothing.
-#[derive(Debug)]
-struct Text {
-    bytes: [u8; MAX_TEXT],
-    length: usize,
-}
-
-impl Text {
-    fn new() -> Self {
-        Self { bytes: [0; MAX_TEXT], length: 0 }
-    }
-
-    fn clear(&mut self) {
-        self.length = 0;
-    }
-
-    fn push(&mut self, more: &[u8]) {
-        let end = self.length.saturating_add(more.len());
-        if let Some(place) = self.bytes.get_mut(self.length..end) {
-            place.copy_from_slice(more);
-        }
-        self.length = end;
-    }
-
-    fn get(&self) -> Option<&[u8]> {
-        self.bytes.get(..self.length)
-    }
-}
-
 const NEXT_CHUNK: State = State::ChunkSize { digits: 0, size: 0 };
 
 /// RFC 9112 §2.2 asks for one at least.
@@ -472,6 +469,3 @@ const MAX_CHUNK_DIGITS: u8 = 16;
 
 /// Room for one signature; nothing else is known to be sent.
 const MAX_CHUNK_EXTENSION: usize = 256;
-
-/// The longest host and port with some white space around it.
-const MAX_TEXT: usize = 320;

@@ -1,0 +1,36 @@
+//! What vane costs. `cargo xtask bench` runs all of it and explains the figures; see the README
+//! of this crate for the method.
+#![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
+
+mod compile;
+
+mod walk;
+
+mod proxy;
+
+mod load;
+
+mod origin;
+
+mod rules;
+
+use clap::Parser;
+
+#[derive(Parser)]
+#[command(about = "Benchmarks of vane")]
+enum Command {
+    /// Compiles a large configuration and says how long it took.
+    Compile(compile::Args),
+    /// Walks one request through a graph many times, for counting instructions from outside.
+    Walk(walk::Args),
+    /// Proxies the same load through vaned, nginx and HAProxy, and says what each request costs.
+    Proxy(proxy::Args),
+}
+
+fn main() {
+    match Command::parse() {
+        Command::Compile(args) => compile::run(&args),
+        Command::Walk(args) => walk::run(&args),
+        Command::Proxy(args) => proxy::run(&args),
+    }
+}

@@ -1,0 +1,77 @@
+//! Every directory under `examples/` is a configuration that compiles.
+
+#![expect(clippy::unwrap_used, reason = "a failed helper is a failed test")]
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use vane_core::{
+    compile::{Options, compile},
+    diagnostic::{code::Severity, render},
+    load::{Files, RawContent, RawFile},
+};
+
+#[test]
+fn every_example_compiles_and_only_those_that_wait_for_tls_have_warnings() {
+    let examples = directories(&root());
+    assert!(examples.len() >= 6, "{examples:?}");
+    for example in examples {
+        let compiled = compile(&files(&example), &Options::default());
+        let said = render::text(&compiled.diagnostics, &compiled.sources, false);
+        let errors = compiled.diagnostics.has_errors();
+        assert!(!errors, "{}:\n{said}", example.display());
+        let quiet = said.is_empty() || example.ends_with("site");
+        assert!(quiet, "{}:\n{said}", example.display());
+    }
+}
+
+#[test]
+fn the_site_example_warns_that_nothing_answers_tls_yet() {
+    let compiled = compile(&files(&root().join("site")), &Options::default());
+    let warnings = compiled.diagnostics.sorted();
+    let codes: Vec<_> = warnings.iter().map(|warning| warning.code.as_str()).collect();
+    assert_eq!(codes, ["not-available"]);
+    assert_eq!(warnings[0].severity, Severity::Warning);
+}
+
+#[test]
+fn every_file_that_an_example_answers_with_is_beside_it() {
+    for example in directories(&root()) {
+        for file in rule_files(&example) {
+            let text = fs::read_to_string(example.join(&file)).unwrap();
+            let named = text.split("\"body_file\": \"").skip(1);
+            for name in named.filter_map(|rest| rest.split('"').next()) {
+                assert!(example.join(name).is_file(), "{file}: {name}");
+            }
+        }
+    }
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples")
+}
+
+fn files(example: &Path) -> Files {
+    let rules = rule_files(example).into_iter().map(|path| raw(example, &path).unwrap()).collect();
+    Files { config: raw(example, "config.json"), rules, env_file: None, env_problem: None }
+}
+
+fn rule_files(example: &Path) -> Vec<String> {
+    let entries = fs::read_dir(example.join("rules")).unwrap();
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names.map(|name| format!("rules/{name}")).collect()
+}
+
+fn raw(example: &Path, path: &str) -> Option<RawFile> {
+    let bytes = fs::read(example.join(path)).ok()?;
+    Some(RawFile { path: path.to_owned(), content: RawContent::Bytes(bytes) })
+}
+
+fn directories(root: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path());
+    let mut directories: Vec<_> = entries.filter(|path| path.is_dir()).collect();
+    directories.sort();
+    directories
+}

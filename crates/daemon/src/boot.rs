@@ -1,0 +1,161 @@
+//! The start, in its order: variables, log, compile and link, bind, management. What refuses to
+//! start says why on stderr.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use vane_engine::engine::Engine;
+use vane_mgmt::socket::ManagementSocket;
+use vane_mgmt::views::{ReloadOutcome, ReloadTrigger};
+
+use crate::args::Args;
+use crate::environment::{self, Environment, ManagementSettings};
+use crate::logging::{Logging, colours_fit};
+use crate::world::{Fixed, World};
+use crate::{configuration, exit, management, reload};
+
+/// What is known before anything is opened.
+#[derive(Debug)]
+pub(crate) struct Boot {
+    pub(crate) dir: PathBuf,
+    variables: BTreeMap<String, String>,
+    environment: Environment,
+}
+
+/// A start that ended: the exit status, after stderr has been told why.
+#[derive(Debug)]
+pub(crate) struct Refused(pub(crate) u8);
+
+impl Boot {
+    /// Reads the environment, and the variables of the configuration directory below it.
+    ///
+    /// # Errors
+    /// When a variable has a bad value.
+    pub(crate) fn read(args: &Args) -> Result<Self, Refused> {
+        let variables = system_variables();
+        let dir = args.config.clone().unwrap_or_else(|| environment::config_dir(&variables));
+        let read = configuration::read(&dir, &variables);
+        match Environment::read(&read.variables) {
+            Ok(environment) => Ok(Self { dir, variables, environment }),
+            Err(problems) => {
+                let lines: Vec<_> = problems.iter().map(|bad| format!("error: {bad}\n")).collect();
+                say(&lines.concat());
+                Err(Refused(exit::USAGE))
+            }
+        }
+    }
+
+    /// `--check`: what is wrong with the configuration, or what would be served.
+    pub(crate) fn check(&self, allow_unset: bool) -> u8 {
+        for doubt in &self.environment.doubts {
+            say(&format!("warning: {doubt}\n"));
+        }
+        let read = configuration::read(&self.dir, &self.variables);
+        let families = self.environment.families;
+        let compiled = configuration::compile_directory(&self.dir, read, families, allow_unset);
+        let diagnostics = &compiled.diagnostics;
+        say(&vane_core::diagnostic::render::text(diagnostics, &compiled.sources, colours_fit()));
+        let dir = self.dir.display();
+        match compiled.graph {
+            Some(graph) => {
+                let listeners = count(graph.listeners.len(), "listener");
+                let rules = count(graph.rules.len(), "rule");
+                let warnings = count(diagnostics.warnings(), "warning");
+                say(&format!("{dir}: valid: {listeners}, {rules}, {warnings}\n"));
+                exit::DONE
+            }
+            None => {
+                say(&format!("{dir}: invalid: {}\n", count(diagnostics.errors(), "error")));
+                exit::FAILED
+            }
+        }
+    }
+
+    /// Starts logging and the engine's threads; nothing listens yet.
+    ///
+    /// # Errors
+    /// When the log cannot be opened or threads cannot be started.
+    pub(crate) fn world(&self) -> Result<Arc<World>, Refused> {
+        let journal = self.variables.get("JOURNAL_STREAM").map(String::as_str);
+        let logging = Logging::start(&self.environment.log, journal).map_err(|error| {
+            say(&format!("error: {error}\n"));
+            Refused(exit::USAGE)
+        })?;
+        let (version, dir) = (env!("CARGO_PKG_VERSION"), self.dir.display());
+        tracing::info!(version, pid = std::process::id(), %dir, "vaned starts");
+        for doubt in &self.environment.doubts {
+            tracing::warn!("{doubt}");
+        }
+        let engine = Engine::start(self.environment.engine.clone()).map_err(|error| {
+            say(&format!("error: cannot start the engine's threads: {error}\n"));
+            Refused(exit::FAILED)
+        })?;
+        Ok(Arc::new(World::new(engine, self.fixed(), logging)))
+    }
+
+    /// Takes the management socket, then compiles and installs the first generation. In this
+    /// order a daemon that is started twice ends before it has accepted anything.
+    ///
+    /// # Errors
+    /// When the socket is another daemon's, or the configuration does not compile.
+    pub(crate) async fn install(
+        &self,
+        world: &Arc<World>,
+    ) -> Result<Option<ManagementSocket>, Refused> {
+        let socket = take_socket(&self.environment.management).await?;
+        let reloaded = reload::reload(world, ReloadTrigger::Boot).await;
+        if reloaded.view.outcome != ReloadOutcome::Installed {
+            say(&reloaded.rendered(colours_fit()));
+            say(&format!("error: {} does not compile\n", self.dir.display()));
+            return Err(Refused(exit::FAILED));
+        }
+        Ok(socket)
+    }
+
+    fn fixed(&self) -> Fixed {
+        Fixed {
+            dir: self.dir.clone(),
+            variables: self.variables.clone(),
+            families: self.environment.families,
+            drain: self.environment.engine.drain,
+        }
+    }
+}
+
+/// Says what the system refused.
+#[expect(clippy::needless_pass_by_value, reason = "the form that `map_err` takes")]
+pub(crate) fn system(error: io::Error) -> Refused {
+    say(&format!("error: the system refused to start vaned: {error}\n"));
+    Refused(exit::FAILED)
+}
+
+async fn take_socket(settings: &ManagementSettings) -> Result<Option<ManagementSocket>, Refused> {
+    management::bind(settings).await.map_err(|error| {
+        say(&format!("error: management: {error}\n"));
+        if let Some(help) = error.help() {
+            say(&format!("help: {help}\n"));
+        }
+        Refused(exit::FAILED)
+    })
+}
+
+/// A count with its noun: `1 rule`, `2 rules`.
+fn count(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
+
+/// The variables whose name and value are UTF-8.
+fn system_variables() -> BTreeMap<String, String> {
+    let utf8 = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+        Some((name.into_string().ok()?, value.into_string().ok()?))
+    };
+    std::env::vars_os().filter_map(utf8).collect()
+}
+
+/// Writes to stderr as it is.
+fn say(text: &str) {
+    // Where stderr is closed nobody is left to tell.
+    let _ = io::stderr().lock().write_all(text.as_bytes());
+}

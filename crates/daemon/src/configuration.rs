@@ -1,0 +1,232 @@
+//! Reads a configuration directory and compiles it. The one place that touches its files.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Read};
+use std::path::{Path, PathBuf};
+
+use vane_core::compile::{Compiled, Families, Options, compile};
+use vane_core::diagnostic::code::Code;
+use vane_core::graph::{FlowGraph, Node};
+use vane_core::load::directory::{self, ConfigDir, Directory};
+use vane_core::load::{EnvProblem, MAX_FILE_BYTES, RawContent};
+use vane_core::rules::action::{Action, RespondBody};
+
+/// Reads a directory. Blocks.
+pub(crate) fn read(dir: &Path, environment: &BTreeMap<String, String>) -> Directory {
+    directory::read(&DiskDir(dir), environment)
+}
+
+/// Compiles what was read from `dir`. Files that answers are made of count from there, and one
+/// that cannot be read is an error. Blocks.
+pub(crate) fn compile_directory(
+    dir: &Path,
+    read: Directory,
+    families: Families,
+    allow_unset: bool,
+) -> Compiled {
+    let options = Options { env: read.variables, families, allow_unset };
+    let mut compiled = compile(&read.files, &options);
+    if let Some(graph) = &mut compiled.graph {
+        let base = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
+        body_files(graph).for_each(|path| *path = resolved(&base, path));
+        for problem in unreadable(graph) {
+            compiled.diagnostics.general(Code::FileUnreadable, problem);
+        }
+    }
+    if compiled.diagnostics.has_errors() {
+        compiled.graph = None;
+    }
+    compiled
+}
+
+/// The files that the answers of a graph are made of, each with what tells a new content from an
+/// old one. Blocks.
+pub(crate) fn stamps(graph: &FlowGraph) -> BTreeMap<Box<str>, Option<Stamp>> {
+    body_paths(graph).map(|path| (path.clone(), Stamp::of(path).ok())).collect()
+}
+
+/// Tells a file's new content from its old one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    length: u64,
+    modified: Option<std::time::SystemTime>,
+}
+
+impl Stamp {
+    fn of(path: &str) -> io::Result<Self> {
+        let found = fs::metadata(path)?;
+        Ok(Self { length: found.len(), modified: found.modified().ok() })
+    }
+}
+
+struct DiskDir<'a>(&'a Path);
+
+impl ConfigDir for DiskDir<'_> {
+    fn list(&self, directory: &str) -> Result<Option<Vec<String>>, String> {
+        let entries = match fs::read_dir(self.0.join(directory)) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error.to_string()),
+        };
+        let name = |entry: io::Result<fs::DirEntry>| {
+            entry.map(|entry| entry.file_name().to_string_lossy().into_owned())
+        };
+        let names: io::Result<Vec<_>> = entries.map(name).collect();
+        names.map(Some).map_err(|error| error.to_string())
+    }
+
+    fn read(&self, path: &str) -> Option<RawContent> {
+        let path = self.0.join(path);
+        match bounded(&path) {
+            Ok(content) => Some(content),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                let dangling = fs::symlink_metadata(&path).is_ok();
+                let why = || RawContent::Unreadable("the symbolic link leads nowhere".to_owned());
+                dangling.then(why)
+            }
+            Err(error) => Some(RawContent::Unreadable(error.to_string())),
+        }
+    }
+
+    fn parse_env(&self, text: &[u8]) -> (Vec<(String, String)>, Option<EnvProblem>) {
+        let (mut variables, mut problem) = (Vec::new(), None);
+        for line in dotenvy::from_read_iter(text) {
+            match line {
+                Ok(variable) => variables.push(variable),
+                Err(dotenvy::Error::LineParse(line, _)) => {
+                    problem.get_or_insert(EnvProblem { line });
+                }
+                // Bytes that are not UTF-8 are found when the file is loaded.
+                Err(_) => break,
+            }
+        }
+        (variables, problem)
+    }
+}
+
+fn bounded(path: &Path) -> io::Result<RawContent> {
+    let found = fs::metadata(path)?;
+    if !found.is_file() {
+        return Ok(RawContent::Unreadable("it is not a regular file".to_owned()));
+    }
+    if found.len() > MAX_FILE_BYTES {
+        return Ok(RawContent::TooLarge(found.len()));
+    }
+    let mut bytes = Vec::new();
+    File::open(path)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
+    match bytes.len() as u64 {
+        length if length > MAX_FILE_BYTES => Ok(RawContent::TooLarge(length)),
+        _ => Ok(RawContent::Bytes(bytes)),
+    }
+}
+
+fn body_paths(graph: &FlowGraph) -> impl Iterator<Item = &Box<str>> {
+    graph.nodes.iter().filter_map(|node| match node {
+        Node::Action(Action::Respond(respond)) => match &respond.body {
+            RespondBody::File(path) => Some(path),
+            RespondBody::Template(_) => None,
+        },
+        _ => None,
+    })
+}
+
+fn body_files(graph: &mut FlowGraph) -> impl Iterator<Item = &mut Box<str>> {
+    graph.nodes.iter_mut().filter_map(|node| match node {
+        Node::Action(Action::Respond(respond)) => match &mut respond.body {
+            RespondBody::File(path) => Some(path),
+            RespondBody::Template(_) => None,
+        },
+        _ => None,
+    })
+}
+
+fn resolved(base: &Path, path: &str) -> Box<str> {
+    let joined: PathBuf = base.join(path);
+    joined.to_str().unwrap_or(path).into()
+}
+
+fn unreadable(graph: &FlowGraph) -> Vec<String> {
+    let mut problems: Vec<_> = body_paths(graph)
+        .filter_map(|path| {
+            let problem = match File::open(&**path).and_then(|file| file.metadata()) {
+                Ok(found) if found.is_file() => return None,
+                Ok(_) => "it is not a regular file".to_owned(),
+                Err(error) => error.to_string(),
+            };
+            Some(format!("cannot read the body file `{path}`: {problem}"))
+        })
+        .collect();
+    problems.sort();
+    problems.dedup();
+    problems
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    fn directory(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().expect("a temporary directory can be made");
+        for (path, text) in files {
+            let path = dir.path().join(path);
+            fs::create_dir_all(path.parent().expect("a file is in a directory")).expect("made");
+            fs::write(path, text).expect("a file can be written");
+        }
+        dir
+    }
+
+    fn codes(dir: &Path) -> Vec<&'static str> {
+        let read = read(dir, &BTreeMap::new());
+        let compiled = compile_directory(dir, read, Families::default(), false);
+        compiled.diagnostics.sorted().iter().map(|diagnostic| diagnostic.code.as_str()).collect()
+    }
+
+    #[test]
+    fn a_directory_is_read_with_its_variables() {
+        let dir = directory(&[
+            (".env", "PORT=8080\n"),
+            (
+                "rules/a.json",
+                r#"{ "name": "a", "listen": ":${PORT}", "respond": { "body": "x" } }"#,
+            ),
+        ]);
+        assert_eq!(codes(dir.path()), [""; 0]);
+    }
+
+    #[test]
+    fn links_that_lead_nowhere_and_directories_are_unreadable() {
+        let dir = directory(&[("rules/b.json/x", "")]);
+        symlink("nowhere", dir.path().join("rules/a.json")).expect("a link can be made");
+        symlink("nowhere", dir.path().join("config.json")).expect("a link can be made");
+        assert_eq!(codes(dir.path()), ["file-unreadable"; 3]);
+    }
+
+    #[test]
+    fn body_files_count_from_the_configuration_directory() {
+        let rule = r#"{ "name": "a", "listen": ":80", "respond": { "body_file": "a.html" } }"#;
+        let dir = directory(&[("rules/a.json", rule)]);
+        assert_eq!(codes(dir.path()), ["file-unreadable"]);
+        fs::write(dir.path().join("a.html"), "<p>").expect("a file can be written");
+        assert_eq!(codes(dir.path()), [""; 0]);
+    }
+
+    #[test]
+    fn a_new_content_of_a_body_file_changes_its_stamp() {
+        let dir = directory(&[("a", "1")]);
+        let path = dir.path().join("a").to_str().expect("the name is UTF-8").to_owned();
+        let before = Stamp::of(&path).expect("it exists");
+        fs::write(&path, "12").expect("it can be written");
+        assert_ne!(before, Stamp::of(&path).expect("it exists"));
+    }
+
+    #[test]
+    fn a_bad_line_of_the_env_file_is_an_error_and_the_others_count() {
+        let (variables, problem) = DiskDir(Path::new(".")).parse_env(b"A=1\nnot a line\nB='2 3'\n");
+        let expected = [("A", "1"), ("B", "2 3")].map(|(n, v)| (n.to_owned(), v.to_owned()));
+        assert_eq!(variables, expected);
+        assert_eq!(problem.map(|problem| problem.line), Some("not a line".to_owned()));
+    }
+}

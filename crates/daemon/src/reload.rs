@@ -1,0 +1,212 @@
+//! One reload: prepare, which may fail and touches nothing that serves; then commit, which
+//! cannot.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use serde_json::{Value, json};
+use tokio::task::spawn_blocking;
+use tracing::field::display;
+use vane_core::compile::Compiled;
+use vane_core::diagnostic::code::Code;
+use vane_core::diagnostic::{Diagnostics, render};
+use vane_core::graph::FlowGraph;
+use vane_core::plan::{Plan, plan};
+use vane_core::source::Sources;
+use vane_engine::engine::Prepared;
+use vane_engine::snapshot::ListenerState;
+use vane_mgmt::views::{ReloadOutcome, ReloadTrigger, ReloadView};
+
+use crate::configuration;
+use crate::world::{Installed, World};
+
+/// How a reload went, for machines and for people.
+#[derive(Debug)]
+pub(crate) struct Reloaded {
+    /// For machines.
+    pub(crate) view: ReloadView,
+    said: Said,
+}
+
+/// What the compiler said.
+#[derive(Debug, Default)]
+struct Said {
+    diagnostics: Diagnostics,
+    sources: Sources,
+}
+
+/// What prepare has come to.
+enum Prepare {
+    Unchanged,
+    Refused,
+    Ready(Box<Ready>),
+}
+
+struct Ready {
+    prepared: Prepared,
+    plan: Plan,
+    installed: Installed,
+}
+
+/// Reads and compiles the configuration directory, and installs the result if it is a new one.
+/// Answers when each added listener has been tried once. The log says how it went.
+///
+/// Not cancel safe: a call that is dropped may or may not install.
+pub(crate) async fn reload(world: &Arc<World>, trigger: ReloadTrigger) -> Reloaded {
+    let begun = Instant::now();
+    let shared = Arc::clone(world);
+    let prepared = spawn_blocking(move || prepare(&shared, trigger)).await;
+    let (said, prepare, diagnostics) = match prepared {
+        Ok((said, prepare)) => {
+            let diagnostics = render::json(&said.diagnostics, &said.sources);
+            (said, prepare, diagnostics)
+        }
+        Err(panic) => (Said::default(), Prepare::Refused, fault(&panic.to_string())),
+    };
+    let (outcome, plan) = commit(world, prepare).await;
+    let mut view = view(world, trigger, outcome, begun.elapsed());
+    view.plan = plan.as_ref().map(Plan::json);
+    view.diagnostics = diagnostics;
+    let reloaded = Reloaded { view, said };
+    reloaded.log(plan.as_ref());
+    world.set_latest(reloaded.view.clone());
+    reloaded
+}
+
+/// The answer to a request for a reload that comes while the daemon ends.
+pub(crate) fn too_late(world: &World, trigger: ReloadTrigger) -> ReloadView {
+    view(world, trigger, ReloadOutcome::Refused, Duration::ZERO)
+}
+
+impl Reloaded {
+    /// What the compiler said, for people.
+    pub(crate) fn rendered(&self, colour: bool) -> String {
+        render::text(&self.said.diagnostics, &self.said.sources, colour)
+    }
+
+    fn log(&self, plan: Option<&Plan>) {
+        let ReloadView { outcome, trigger, generation, graph_hash, duration_ms, .. } = &self.view;
+        let (errors, warnings) = (self.said.diagnostics.errors(), self.said.diagnostics.warnings());
+        let listeners = plan.map(|plan| display(counts(&plan.listeners)));
+        let rules = plan.map(|plan| display(counts(&plan.rules)));
+        let diagnostics = self.details().map(display);
+        let graph_hash = &graph_hash[..graph_hash.len().min(SHOWN_HASH)];
+        macro_rules! log {
+            ($level:ident) => {
+                tracing::$level!(%trigger, %outcome, generation, graph_hash, duration_ms, errors,
+                    warnings, listeners, rules, diagnostics, "reload {outcome}")
+            };
+        }
+        match outcome {
+            ReloadOutcome::Refused => log!(error),
+            _ if warnings > 0 => log!(warn),
+            _ => log!(info),
+        }
+    }
+
+    /// What was wrong, on lines of their own.
+    fn details(&self) -> Option<String> {
+        let rendered = self.rendered(false);
+        if !rendered.is_empty() {
+            return Some(format!("\n{}", rendered.trim_end()));
+        }
+        let fault = self.view.diagnostics.get(0)?.get("message")?.as_str()?;
+        Some(fault.to_owned())
+    }
+}
+
+/// Everything of a reload that may fail. Blocks.
+fn prepare(world: &World, trigger: ReloadTrigger) -> (Said, Prepare) {
+    let dir = &world.settings.dir;
+    let read = configuration::read(dir, &world.settings.variables);
+    let has_rules = read.has_rules;
+    let compiled = configuration::compile_directory(dir, read, world.settings.families, false);
+    let Compiled { graph, diagnostics, sources } = compiled;
+    let mut said = Said { diagnostics, sources };
+    if trigger == ReloadTrigger::Watch && !has_rules && !world.engine.graph().rules.is_empty() {
+        said.diagnostics.general(Code::FileUnreadable, "the directory `rules` has gone").help(
+            "a change that is only seen never takes every rule away, since it may be half made: \
+             `vane reload` and SIGHUP do",
+        );
+    }
+    let prepare = match graph {
+        Some(graph) if !said.diagnostics.has_errors() => link(world, graph, &mut said),
+        _ => Prepare::Refused,
+    };
+    (said, prepare)
+}
+
+fn link(world: &World, graph: FlowGraph, said: &mut Said) -> Prepare {
+    let bodies = configuration::stamps(&graph);
+    let serving = (world.engine.generation() > 0).then(|| world.engine.graph());
+    let same = serving.as_ref().is_some_and(|serving| serving.hash == graph.hash);
+    if same && world.installed().bodies == bodies && !has_failed_listener(world) {
+        return Prepare::Unchanged;
+    }
+    let plan = plan(serving.as_deref(), &graph);
+    let installed = Installed { warnings: said.diagnostics.warnings(), bodies };
+    match world.engine.prepare(Arc::new(graph)) {
+        Ok(prepared) => Prepare::Ready(Box::new(Ready { prepared, plan, installed })),
+        Err(problems) => {
+            for problem in problems {
+                said.diagnostics.general(Code::FileUnreadable, problem.to_string());
+            }
+            Prepare::Refused
+        }
+    }
+}
+
+/// Whether a listener gave up: an installation tries it again.
+fn has_failed_listener(world: &World) -> bool {
+    world.engine.listeners().iter().any(|listener| listener.state == ListenerState::Failed)
+}
+
+async fn commit(world: &World, prepare: Prepare) -> (ReloadOutcome, Option<Plan>) {
+    match prepare {
+        Prepare::Unchanged => (ReloadOutcome::Unchanged, None),
+        Prepare::Refused => (ReloadOutcome::Refused, None),
+        Prepare::Ready(ready) => {
+            world.engine.commit(ready.prepared).await;
+            world.set_installed(ready.installed);
+            (ReloadOutcome::Installed, Some(ready.plan))
+        }
+    }
+}
+
+fn view(
+    world: &World,
+    trigger: ReloadTrigger,
+    outcome: ReloadOutcome,
+    took: Duration,
+) -> ReloadView {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    ReloadView {
+        outcome,
+        generation: world.engine.generation(),
+        graph_hash: world.engine.graph().hash.to_string(),
+        trigger,
+        at_unix_ms: milliseconds(now),
+        duration_ms: milliseconds(took),
+        plan: None,
+        diagnostics: json!([]),
+    }
+}
+
+/// `+1 -2 ~3 =4`: added, removed, changed, kept.
+fn counts(changes: &vane_core::plan::Changes) -> String {
+    let (added, removed) = (changes.added.len(), changes.removed.len());
+    let (changed, kept) = (changes.changed.len(), changes.kept.len());
+    format!("+{added} -{removed} ~{changed} ={kept}")
+}
+
+/// A failure of the compiler itself, in the form of its diagnostics.
+fn fault(panic: &str) -> Value {
+    let message = format!("the compiler failed, which is a fault of vaned: {panic}");
+    json!([{ "severity": "error", "message": message }])
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+const SHOWN_HASH: usize = 12;

@@ -1,0 +1,109 @@
+//! What the parts of the daemon share.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use vane_core::compile::{Compiled, Families};
+use vane_engine::engine::Engine;
+use vane_mgmt::views::ReloadView;
+
+use crate::configuration::{self, Stamp};
+use crate::logging::Logging;
+
+/// The running daemon. Only the control loop changes it.
+#[derive(Debug)]
+pub(crate) struct World {
+    /// The data plane.
+    pub(crate) engine: Engine,
+    /// What was decided at start.
+    pub(crate) settings: Fixed,
+    /// When the daemon started.
+    pub(crate) started: Instant,
+    /// The log.
+    pub(crate) logging: Logging,
+    installed: Mutex<Installed>,
+    latest: Mutex<Option<ReloadView>>,
+    draining: AtomicBool,
+}
+
+/// What was decided at start and holds until the end.
+#[derive(Debug, Clone)]
+pub(crate) struct Fixed {
+    /// The configuration directory.
+    pub(crate) dir: PathBuf,
+    /// The variables of the operating system.
+    pub(crate) variables: BTreeMap<String, String>,
+    /// The families that listeners are opened for.
+    pub(crate) families: Families,
+    /// What a drain may take unless asked otherwise.
+    pub(crate) drain: Duration,
+}
+
+impl Fixed {
+    /// Reads and compiles a directory as this daemon would serve it. Blocks.
+    pub(crate) fn compile(&self, dir: &std::path::Path) -> Compiled {
+        let read = configuration::read(dir, &self.variables);
+        configuration::compile_directory(dir, read, self.families, false)
+    }
+}
+
+/// What is known of the generation that serves, beside its graph.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Installed {
+    /// Warnings of its compile.
+    pub(crate) warnings: usize,
+    /// The files that its answers are made of, as they were when it was made.
+    pub(crate) bodies: BTreeMap<Box<str>, Option<Stamp>>,
+}
+
+impl World {
+    /// A daemon that serves nothing yet.
+    pub(crate) fn new(engine: Engine, settings: Fixed, logging: Logging) -> Self {
+        Self {
+            engine,
+            settings,
+            started: Instant::now(),
+            logging,
+            installed: Mutex::default(),
+            latest: Mutex::default(),
+            draining: AtomicBool::new(false),
+        }
+    }
+
+    /// What is known of the generation that serves.
+    pub(crate) fn installed(&self) -> Installed {
+        lock(&self.installed).clone()
+    }
+
+    /// Notes what is known of the generation that serves now.
+    pub(crate) fn set_installed(&self, installed: Installed) {
+        *lock(&self.installed) = installed;
+    }
+
+    /// How the latest reload went.
+    pub(crate) fn latest(&self) -> Option<ReloadView> {
+        lock(&self.latest).clone()
+    }
+
+    /// Notes how the latest reload went.
+    pub(crate) fn set_latest(&self, view: ReloadView) {
+        *lock(&self.latest) = Some(view);
+    }
+
+    /// Whether the daemon is about to end.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
+    }
+
+    /// Notes that the daemon is about to end.
+    pub(crate) fn set_draining(&self) {
+        self.draining.store(true, Ordering::Release);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
