@@ -171,7 +171,11 @@ fn has_failed_listener(world: &World) -> bool {
 
 async fn commit(world: &World, prepare: Prepare) -> (ReloadOutcome, Option<Plan>) {
     match prepare {
-        Prepare::Unchanged => (ReloadOutcome::Unchanged, None),
+        Prepare::Unchanged => {
+            // Whoever freed an address has nothing to change in the configuration.
+            world.engine.retry_failed().await;
+            (ReloadOutcome::Unchanged, None)
+        }
         Prepare::Refused => (ReloadOutcome::Refused, None),
         Prepare::Ready(ready) => {
             world.engine.commit(ready.prepared).await;

@@ -1,10 +1,10 @@
 //! The engine as the daemon sees it: prepare, commit, drain, and a look inside.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -26,6 +26,7 @@ pub struct Engine {
     shared: Arc<Shared>,
     workers: Arc<Workers>,
     listeners: Mutex<Listeners>,
+    programs: Mutex<Vec<Weak<Program>>>,
 }
 
 #[derive(Debug, Default)]
@@ -46,7 +47,7 @@ impl Engine {
     pub fn start(settings: Settings) -> io::Result<Self> {
         let workers = Arc::new(Workers::start(settings.workers)?);
         let shared = Arc::new(Shared::new(settings, Program::empty()));
-        Ok(Self { shared, workers, listeners: Mutex::default() })
+        Ok(Self { shared, workers, listeners: Mutex::default(), programs: Mutex::default() })
     }
 
     /// Links a graph. Reads the files that its rules answer with, and touches nothing that
@@ -66,10 +67,20 @@ impl Engine {
     /// Not to be dropped before it returns: listeners that are to go may stay.
     pub async fn commit(&self, prepared: Prepared) -> u64 {
         let generation = self.generation() + 1;
-        let old = self.shared.current.swap(Arc::new(prepared.0.installed(generation)));
+        let program = Arc::new(prepared.0.installed(generation));
+        self.programs().push(Arc::downgrade(&program));
+        let old = self.shared.current.swap(program);
         self.reconcile().await;
         old.retired.cancel();
         generation
+    }
+
+    /// Tries the listeners that gave up once more. Returns when each has had its first attempt.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves the attempts going.
+    pub async fn retry_failed(&self) {
+        self.reconcile().await;
     }
 
     /// The number of the installed graph; 0 before the first.
@@ -150,12 +161,23 @@ impl Engine {
         DrainReport { cut_off: cut_off.filter(|(_, count)| *count > 0).collect() }
     }
 
+    /// The generations that something still holds, each with its open connections.
     fn generations(&self) -> Vec<(u64, u64)> {
-        let mut counts = std::collections::BTreeMap::from([(self.generation(), 0)]);
+        let alive = self.programs().iter().filter_map(Weak::upgrade).collect::<Vec<_>>();
+        let mut counts: BTreeMap<u64, u64> =
+            alive.iter().map(|program| (program.generation, 0)).collect();
+        counts.entry(self.generation()).or_insert(0);
         for connection in self.connections() {
             *counts.entry(connection.generation).or_insert(0) += 1;
         }
         counts.into_iter().collect()
+    }
+
+    /// Those that something still holds, oldest first.
+    fn programs(&self) -> MutexGuard<'_, Vec<Weak<Program>>> {
+        let mut programs = self.programs.lock().unwrap_or_else(PoisonError::into_inner);
+        programs.retain(|program| program.strong_count() > 0);
+        programs
     }
 
     /// Makes the listener set that of the installed graph. Unchanged listeners keep task and

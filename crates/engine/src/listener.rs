@@ -171,6 +171,15 @@ impl Observer {
     }
 }
 
+/// What happens to a listener.
+enum Next {
+    Accepted(std::net::TcpStream, SocketAddr),
+    Failed(io::Error),
+    /// A newer generation is installed, which has this listener as well.
+    Newer,
+    Stop,
+}
+
 /// The task of a listener.
 struct Acceptor {
     inner: Arc<Inner>,
@@ -185,10 +194,12 @@ struct Acceptor {
 impl Acceptor {
     async fn run(mut self) {
         let Some(socket) = self.bind().await else { return };
-        while let Some(accepted) = self.next(&socket).await {
-            match accepted {
-                Ok((stream, remote)) => self.admit(stream, remote),
-                Err(error) => self.pause_after(&error).await,
+        loop {
+            match self.next(&socket).await {
+                Next::Accepted(stream, remote) => self.admit(stream, remote),
+                Next::Failed(error) => self.pause_after(&error).await,
+                Next::Newer => self.catch_up(),
+                Next::Stop => break,
             }
         }
         // Whoever the kernel has already let in would be reset when the socket closes.
@@ -215,6 +226,7 @@ impl Acceptor {
                 Err(error) => error,
             };
             self.note_failure(&error, attempt == 1);
+            self.catch_up();
             if attempt >= settings.max_attempts {
                 break;
             }
@@ -249,15 +261,25 @@ impl Acceptor {
         self.inner.tried.send_replace(true);
     }
 
-    async fn next(
-        &self,
-        socket: &TcpListener,
-    ) -> Option<io::Result<(std::net::TcpStream, SocketAddr)>> {
+    async fn next(&self, socket: &TcpListener) -> Next {
         tokio::select! {
-            () = self.stop.cancelled() => None,
+            () = self.stop.cancelled() => Next::Stop,
             accepted = socket.accept() => {
-                Some(accepted.and_then(|(stream, remote)| Ok((stream.into_std()?, remote))))
+                match accepted.and_then(|(stream, remote)| Ok((stream.into_std()?, remote))) {
+                    Ok((stream, remote)) => Next::Accepted(stream, remote),
+                    Err(error) => Next::Failed(error),
+                }
             }
+            () = self.last.retired.cancelled() => Next::Newer,
+        }
+    }
+
+    /// Lets go of a generation that has been replaced, unless it was the last with this listener.
+    fn catch_up(&mut self) {
+        let (transport, address) = (self.inner.spec.transport, self.inner.spec.address);
+        let current = self.shared.current.load();
+        if current.entry(transport, address).is_some() {
+            self.last = Arc::clone(&current);
         }
     }
 
@@ -266,11 +288,8 @@ impl Acceptor {
         if socket.set_nonblocking(true).is_err() {
             return;
         }
+        self.catch_up();
         let (transport, address) = (self.inner.spec.transport, self.inner.spec.address);
-        let current = self.shared.current.load();
-        if current.entry(transport, address).is_some() {
-            self.last = Arc::clone(&current);
-        }
         let Some(entry) = self.last.entry(transport, address) else { return };
         self.inner.accepted.fetch_add(1, Ordering::Relaxed);
         let accepted = Accepted {

@@ -80,8 +80,8 @@ pub struct Counters {
     pub retries: u64,
     /// How often each limit of the floor was met.
     pub refused: Vec<(Limit, u64)>,
-    /// Generations with open connections, and how many; oldest first. The installed generation
-    /// is always among them.
+    /// Generations that have not been freed, with their open connections; oldest first. The
+    /// installed generation is always among them.
     pub generations: Vec<(u64, u64)>,
 }
 

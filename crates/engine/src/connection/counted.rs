@@ -1,9 +1,10 @@
-//! A client's stream with its bytes counted, beginning with those already read.
+//! A client's stream with its bytes counted, beginning with those already read. Whoever drops it
+//! leaves it behind to be closed properly.
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
@@ -15,21 +16,57 @@ use crate::registry::Registry;
 /// A client's stream.
 #[derive(Debug)]
 pub(super) struct Counted {
-    stream: TcpStream,
+    stream: Option<TcpStream>,
     ahead: Bytes,
     registry: Arc<Registry>,
+    wire: Arc<Wire>,
+}
+
+/// What is known of a stream that somebody else owns.
+#[derive(Debug, Default)]
+pub(super) struct Wire {
+    moved: AtomicU64,
+    left: Mutex<Option<TcpStream>>,
+}
+
+impl Wire {
+    /// Bytes read and written so far.
+    pub(super) fn moved(&self) -> u64 {
+        self.moved.load(Ordering::Relaxed)
+    }
+
+    /// The stream, once its owner has dropped it.
+    pub(super) fn take(&self) -> Option<TcpStream> {
+        self.left.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
 }
 
 impl Counted {
     /// Counts in `registry` what goes through `stream`, of which `ahead` has already been read.
     pub(super) fn new(stream: TcpStream, ahead: Bytes, registry: Arc<Registry>) -> Self {
-        Self { stream, ahead, registry }
+        Self { stream: Some(stream), ahead, registry, wire: Arc::default() }
+    }
+
+    /// An eye on the stream.
+    pub(super) fn wire(&self) -> Arc<Wire> {
+        Arc::clone(&self.wire)
+    }
+
+    fn stream(&mut self) -> Pin<&mut TcpStream> {
+        Pin::new(self.stream.as_mut().expect("only the drop takes the stream"))
     }
 
     fn note_write(&self, written: &Poll<io::Result<usize>>) {
         if let Poll::Ready(Ok(count)) = written {
             self.registry.sent.fetch_add(*count as u64, Ordering::Relaxed);
+            self.wire.moved.fetch_add(*count as u64, Ordering::Relaxed);
         }
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        *self.wire.left.lock().unwrap_or_else(PoisonError::into_inner) = self.stream.take();
     }
 }
 
@@ -45,10 +82,11 @@ impl AsyncRead for Counted {
             let count = this.ahead.len().min(buf.remaining());
             buf.put_slice(&this.ahead.split_to(count));
         } else {
-            ready!(Pin::new(&mut this.stream).poll_read(cx, buf))?;
+            ready!(this.stream().poll_read(cx, buf))?;
         }
         let count = buf.filled().len() - before;
         this.registry.received.fetch_add(count as u64, Ordering::Relaxed);
+        this.wire.moved.fetch_add(count as u64, Ordering::Relaxed);
         Poll::Ready(Ok(()))
     }
 }
@@ -60,7 +98,7 @@ impl AsyncWrite for Counted {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let written = Pin::new(&mut this.stream).poll_write(cx, buf);
+        let written = this.stream().poll_write(cx, buf);
         this.note_write(&written);
         written
     }
@@ -71,20 +109,20 @@ impl AsyncWrite for Counted {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let written = Pin::new(&mut this.stream).poll_write_vectored(cx, bufs);
+        let written = this.stream().poll_write_vectored(cx, bufs);
         this.note_write(&written);
         written
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        self.stream.as_ref().is_some_and(AsyncWrite::is_write_vectored)
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+        self.get_mut().stream().poll_flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+        self.get_mut().stream().poll_shutdown(cx)
     }
 }

@@ -12,7 +12,7 @@ use crate::shared::{DrainWatch, drain_begins};
 use crate::wire::first_bytes::{Verdict, classify};
 
 /// What the connection speaks, and the bytes that told. Nothing where the client closed, broke
-/// off, or a drain began before it had said anything.
+/// off, or a drain left it no more time.
 pub(super) async fn first_bytes(
     stream: &mut TcpStream,
     limit: Duration,
@@ -25,6 +25,7 @@ pub(super) async fn first_bytes(
             Verdict::Known(known) => return Some((known, read.freeze())),
             Verdict::NeedMore => {}
         }
+        let silent = read.is_empty();
         tokio::select! {
             count = stream.read_buf(&mut read) => match count {
                 Ok(0) | Err(_) if read.is_empty() => return None,
@@ -35,7 +36,7 @@ pub(super) async fn first_bytes(
             () = tokio::time::sleep_until(deadline) => {
                 return Some((other(), read.freeze()));
             }
-            () = grace_ends(drain), if read.is_empty() => return None,
+            () = time_is_up(drain, silent) => return None,
         }
     }
 }
@@ -44,7 +45,15 @@ fn other() -> FirstBytes {
     FirstBytes { protocol: Protocol::Other, sni: None, alpn: Vec::new() }
 }
 
-async fn grace_ends(watch: &mut DrainWatch) {
-    let drain = drain_begins(watch).await;
-    tokio::time::sleep_until(drain.idle_until).await;
+/// Returns when a drain gives a connection no more time: soon to a silent one, the whole budget
+/// to one that has begun to speak.
+async fn time_is_up(watch: &mut DrainWatch, silent: bool) {
+    loop {
+        let drain = drain_begins(watch).await;
+        let end = if silent { drain.idle_until } else { drain.abort_at };
+        tokio::select! {
+            () = tokio::time::sleep_until(end) => return,
+            Ok(()) = watch.changed() => {}
+        }
+    }
 }

@@ -59,6 +59,10 @@ pub(super) async fn serve(stream: TcpStream, read: Bytes, flow: Arc<Flow>) {
             let _ = stream.write_all(HEAD_TIMEOUT).await;
             linger::close(stream).await;
         }
+        (End::Idle, _) => {
+            // No answer is on its way, so a reset can destroy none.
+            let _ = stream.shutdown().await;
+        }
         (End::Dropped, _) => {}
     }
 }
@@ -73,6 +77,8 @@ enum End {
     Done,
     /// A head did not come in time.
     HeadTimeout,
+    /// By us, after a pause without a request.
+    Idle,
     /// Broken, cut off, or without a client that reads.
     Dropped,
 }
@@ -89,7 +95,8 @@ where
     S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let mut watch = flow.drain.clone();
-    let mut keeper = Keeper { flow, times, drain: *watch.borrow_and_update() };
+    let drain = *watch.borrow_and_update();
+    let mut keeper = Keeper { flow, times, drain, closed_after: None };
     let mut timer = pin!(tokio::time::sleep_until(keeper.next_look(Instant::now())));
     loop {
         tokio::select! {
@@ -107,7 +114,10 @@ where
                 let now = Instant::now();
                 match keeper.look(now) {
                     Look::Fine => {}
-                    Look::Close => std::pin::Pin::new(&mut *connection).graceful_shutdown(),
+                    Look::Close => {
+                        keeper.closed_after = Some(keeper.requests());
+                        std::pin::Pin::new(&mut *connection).graceful_shutdown();
+                    }
                     Look::End(end) => return end,
                 }
                 timer.as_mut().reset(keeper.next_look(now));
@@ -122,6 +132,8 @@ struct Keeper<'a> {
     flow: &'a Flow,
     times: &'a Times,
     drain: Option<Drain>,
+    /// How many requests there had been when it was closed as idle.
+    closed_after: Option<u64>,
 }
 
 /// What a look at the times says.
@@ -151,11 +163,16 @@ impl Keeper<'_> {
             self.times.idle_again();
         }
         ended.map(|outcome| match outcome {
+            Ok(()) if self.closed_after == Some(self.requests()) => End::Idle,
             Ok(()) => End::Done,
             // hyper has answered 400, 414 or 431 by itself.
             Err(error) if error.is_parse() => End::Done,
             Err(_) => End::Dropped,
         })
+    }
+
+    fn requests(&self) -> u64 {
+        self.flow.place.entry.requests.load(Ordering::Relaxed)
     }
 
     fn look(&self, now: Instant) -> Look {

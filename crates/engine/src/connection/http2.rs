@@ -14,7 +14,8 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-use crate::connection::counted::Counted;
+use crate::connection::counted::{Counted, Wire};
+use crate::connection::linger;
 use crate::executor;
 use crate::floor::Limit;
 use crate::flow::Flow;
@@ -40,6 +41,7 @@ pub(super) async fn serve(stream: TcpStream, read: Bytes, flow: Arc<Flow>) {
         }
     });
     let stream = Counted::new(stream, read, Arc::clone(&flow.place.registry));
+    let wire = stream.wire();
     let connection = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .max_concurrent_streams(floor.streams)
@@ -48,15 +50,30 @@ pub(super) async fn serve(stream: TcpStream, read: Bytes, flow: Arc<Flow>) {
         .keep_alive_interval(PING)
         .keep_alive_timeout(PING)
         .serve_connection(TokioIo::new(stream), service);
-    let keeper = Keeper { flow: &flow, resets: &resets, idle_since: Some(Instant::now()) };
-    run(pin!(connection), keeper).await;
+    let now = Instant::now();
+    let keeper =
+        Keeper { flow: &flow, resets: &resets, idle_since: Some(now), wire: &wire, moved: (0, now) };
+    let end = run(pin!(connection), keeper).await;
+    if let (End::Done, Some(stream)) = (end, wire.take()) {
+        linger::close(stream).await;
+    }
+}
+
+/// How a connection ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// By the protocol; what was last written may still be on its way.
+    Done,
+    /// Cut off.
+    Dropped,
 }
 
 /// Drives a connection until it ends, or has to.
 async fn run<S>(
     mut connection: Pin<&mut http2::Connection<TokioIo<Counted>, S, TokioExecutor>>,
     mut keeper: Keeper<'_>,
-) where
+) -> End
+where
     S: HttpService<Incoming, ResBody = ResponseBody>,
     S::Future: Send + 'static,
     S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -75,7 +92,7 @@ async fn run<S>(
         }
         tokio::select! {
             biased;
-            _ = connection.as_mut() => return,
+            _ = connection.as_mut() => return End::Done,
             () = timer.as_mut() => {
                 let now = Instant::now();
                 match keeper.look(now, drain) {
@@ -84,15 +101,18 @@ async fn run<S>(
                         connection.as_mut().graceful_shutdown();
                     }
                     Look::Fine | Look::Idle => {}
-                    Look::End => return,
+                    Look::End => return End::Dropped,
                 }
                 looked = true;
                 timer.as_mut().reset(keeper.next_look(now, drain));
             }
             changed = watch.changed() => match changed {
-                Ok(()) => drain = *watch.borrow_and_update(),
+                Ok(()) => {
+                    drain = *watch.borrow_and_update();
+                    timer.as_mut().reset(Instant::now());
+                }
                 // The daemon never drops a listener's watch while it has connections.
-                Err(_) => return,
+                Err(_) => return End::Dropped,
             },
             () = retired.cancelled(), if looked && !told => {}
         }
@@ -133,10 +153,16 @@ struct Keeper<'a> {
     flow: &'a Flow,
     resets: &'a AtomicU32,
     idle_since: Option<Instant>,
+    wire: &'a Wire,
+    /// How many bytes had moved when that was last seen to change, and when.
+    moved: (u64, Instant),
 }
 
 impl Keeper<'_> {
     const PAUSE: Duration = Duration::from_secs(1);
+    const PAUSE_IN_DRAIN: Duration = Duration::from_millis(200);
+    /// A client that is to go and says nothing for so long will never say that it has gone.
+    const MUTE: Duration = Duration::from_secs(1);
 
     fn look(&mut self, now: Instant, drain: Option<Drain>) -> Look {
         let floor = &self.flow.shared.settings.floor;
@@ -149,16 +175,30 @@ impl Keeper<'_> {
             self.flow.shared.floor.refuse(Limit::ResetRate, self.flow.remote().ip(), "");
             return Look::End;
         }
+        let mute = self.is_mute(now);
         if active > 0 {
             self.idle_since = None;
             return Look::Fine;
+        }
+        if mute && drain.is_some_and(|drain| now >= drain.idle_until) {
+            return Look::End;
         }
         let since = *self.idle_since.get_or_insert(now);
         if now >= since + floor.keep_alive { Look::Idle } else { Look::Fine }
     }
 
+    /// Whether not a byte has moved for a while.
+    fn is_mute(&mut self, now: Instant) -> bool {
+        let moved = self.wire.moved();
+        if moved != self.moved.0 {
+            self.moved = (moved, now);
+        }
+        now >= self.moved.1 + Self::MUTE
+    }
+
     fn next_look(&self, now: Instant, drain: Option<Drain>) -> Instant {
-        let soon = now + Self::PAUSE;
+        let pause = if drain.is_some() { Self::PAUSE_IN_DRAIN } else { Self::PAUSE };
+        let soon = now + pause;
         drain.map_or(soon, |drain| soon.min(drain.abort_at).max(now + Duration::from_millis(1)))
     }
 }
