@@ -13,6 +13,8 @@ pub(crate) enum Task {
     Test { only: Vec<Step> },
     /// Run every fuzz target for `seconds` each.
     Fuzz { seconds: u32 },
+    /// Measure what vane costs.
+    Bench,
 }
 
 /// A command line that names no task, or a task with settings it does not have.
@@ -34,6 +36,10 @@ pub(crate) fn parse(args: impl IntoIterator<Item = String>) -> Result<Task, Usag
         Some("help" | "--help" | "-h") => Ok(Task::Help),
         Some("test") => parse_test(args),
         Some("fuzz") => parse_fuzz(args),
+        Some("bench") => match args.next() {
+            None => Ok(Task::Bench),
+            Some(option) => Err(UsageError::UnknownOption { task: "bench", option }),
+        },
         Some(other) => Err(UsageError::UnknownTask(other.to_owned())),
     }
 }
@@ -90,6 +96,7 @@ usage: cargo xtask <task>
   test [--only STEP,...]   check everything that can be checked on this machine
                            steps: fmt clippy docs deny advisories build test
   fuzz [--seconds N]       run every target under fuzz/fuzz_targets for N seconds (60)
+  bench                    measure what a compile, a walk and a proxied request cost
 ";
 
 const DEFAULT_FUZZ_SECONDS: u32 = 60;

@@ -88,6 +88,14 @@ impl Program {
             .is_ok_and(|status| status.success())
     }
 
+    /// What the program prints on stderr, when it ends well.
+    pub(crate) fn stderr(mut self) -> Result<String, Failure> {
+        say(&format!("$ {}", self.line()));
+        let output = self.command.stdin(Stdio::null()).output().map_err(Failure::NotStarted)?;
+        ended(output.status)?;
+        Ok(String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+
     fn line(&self) -> String {
         let program = Path::new(self.command.get_program());
         let mut line = program.file_name().unwrap_or_default().to_string_lossy().into_owned();

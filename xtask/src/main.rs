@@ -1,10 +1,11 @@
 //! The project's own tasks, run as `cargo xtask <task>`.
 //!
-//! Flow: `args` says what is wanted, `check` and `fuzz` know the steps, `tools` finds or builds the
+//! Flow: `args` says what is wanted, `bench`, `check` and `fuzz` know the steps, `tools` finds or builds the
 //! programs they need, `report` keeps what came of each, `command` runs one program in sight of the
 //! reader.
 
 mod args;
+mod bench;
 mod check;
 mod fuzz;
 mod tools;
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Ok(Task::Test { only }) => finish(&check::run(&only)),
+        Ok(Task::Bench) => finish(&bench::run()),
         Ok(Task::Fuzz { seconds }) => finish(&fuzz::run(seconds)),
         Err(error) => {
             command::say(&format!("error: {error}\n\n{}", args::USAGE));

@@ -1,5 +1,6 @@
 //! What a person may type.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
@@ -44,6 +45,15 @@ pub(crate) enum Command {
         #[arg(value_name = "DIR")]
         dir: PathBuf,
     },
+    /// Say what is wrong with a configuration directory; needs no daemon
+    Check {
+        /// The directory
+        #[arg(value_name = "DIR")]
+        dir: PathBuf,
+        /// Take a variable that is not set as a warning
+        #[arg(long)]
+        allow_unset: bool,
+    },
     /// Show what a reload would change, and change nothing
     Plan {
         /// The directory; the daemon's own if absent
@@ -53,6 +63,20 @@ pub(crate) enum Command {
     /// Show a part of what serves now
     #[command(subcommand)]
     Get(Get),
+    /// Say which rule takes a request or a connection, and why
+    Explain(Explain),
+    /// Print the JSON Schema of a kind of configuration file, for editors
+    Schema {
+        /// The kind of file
+        of: FileKind,
+    },
+    /// List the fields that can be matched
+    Fields,
+    /// Say what a diagnostic means, how it comes about, and the way out
+    ExplainError {
+        /// The code in brackets, such as `unknown-field`; all are listed without it
+        code: Option<String>,
+    },
     /// Print a completion script for a shell
     Completions {
         /// The shell
@@ -75,6 +99,38 @@ pub(crate) enum Get {
     Listeners,
     /// The open connections from clients
     Connections,
+}
+
+/// What `explain` is asked about.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Explain {
+    /// The request, such as `GET https://host/path`; absent for a connection alone
+    #[arg(value_name = "REQUEST")]
+    pub(crate) request: Option<String>,
+    /// A header of the request; repeatable
+    #[arg(short = 'H', long = "header", value_name = "NAME:VALUE", requires = "request")]
+    pub(crate) headers: Vec<String>,
+    /// The client's address
+    #[arg(long, value_name = "IP")]
+    pub(crate) from: Option<IpAddr>,
+    /// The server name of the TLS handshake
+    #[arg(long, value_name = "NAME")]
+    pub(crate) sni: Option<String>,
+    /// The listener; those at the port of the request if absent
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) listener: Option<String>,
+    /// The configuration directory; that of the running daemon if absent
+    #[arg(long, value_name = "DIR")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+/// The kinds of configuration files.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub(crate) enum FileKind {
+    /// config.json
+    Config,
+    /// rules/*.json
+    Rules,
 }
 
 const AFTER_HELP: &str = "\

@@ -24,6 +24,8 @@ pub(crate) struct Context {
     pub(crate) socket: PathBuf,
     /// Where to write.
     pub(crate) output: Output,
+    /// The variables of the environment.
+    pub(crate) variables: BTreeMap<String, String>,
 }
 
 impl Context {
@@ -34,7 +36,8 @@ impl Context {
         environment: &BTreeMap<String, String>,
     ) -> Self {
         let socket = socket.unwrap_or_else(|| socket_path(environment));
-        Self { socket, output: Output::new(json, environment) }
+        let output = Output::new(json, environment);
+        Self { socket, output, variables: environment.clone() }
     }
 
     /// Asks the daemon and shows its answer, to people as `render` has it.

@@ -1,7 +1,7 @@
 //! `vane`: how a person works with the edge proxy daemon `vaned`.
 //!
-//! One invocation is one question: the arguments name it, `connect` puts it to the daemon, and
-//! `output` writes the answer, for people or as the daemon gave it. Modules are listed in flow
+//! One invocation is one question: the arguments name it, `connect` puts it to the daemon or
+//! `local` to the compiler, and `output` writes the answer, for people or as the daemon gave it. Modules are listed in flow
 //! order, and each uses only those below it.
 
 mod command;
@@ -9,6 +9,7 @@ mod command;
 mod args;
 mod connect;
 mod error;
+mod local;
 mod output;
 
 use std::collections::BTreeMap;

@@ -36,6 +36,7 @@ impl Boot {
     pub(crate) fn read(args: &Args) -> Result<Self, Refused> {
         let variables = system_variables();
         let dir = args.config.clone().unwrap_or_else(|| environment::config_dir(&variables));
+        let dir = std::path::absolute(&dir).unwrap_or(dir);
         let read = configuration::read(&dir, &variables);
         match Environment::read(&read.variables) {
             Ok(environment) => Ok(Self { dir, variables, environment }),

@@ -5,3 +5,4 @@
 mod demands;
 mod fixtures;
 mod lifecycle;
+mod traffic;

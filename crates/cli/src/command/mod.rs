@@ -1,7 +1,11 @@
 //! The commands, one file each: what is asked, and how the answer looks to people.
 
+mod check;
 mod compile;
 mod completions;
+mod explain;
+mod explain_error;
+mod fields;
 mod get_config;
 mod get_connections;
 mod get_listeners;
@@ -9,6 +13,7 @@ mod man;
 mod ping;
 mod plan;
 mod reload;
+mod schema;
 mod shutdown;
 mod stats;
 
@@ -39,10 +44,15 @@ fn carry_out(command: &Command, context: &Context) -> Result<(), CommandError> {
         Command::Reload => reload::run(context),
         Command::Shutdown { budget_secs } => shutdown::run(context, *budget_secs),
         Command::Compile { dir } => compile::run(context, dir),
+        Command::Check { dir, allow_unset } => check::run(context, dir, *allow_unset),
         Command::Plan { dir } => plan::run(context, dir.as_deref()),
         Command::Get(Get::Config) => get_config::run(context),
         Command::Get(Get::Listeners) => get_listeners::run(context),
         Command::Get(Get::Connections) => get_connections::run(context),
+        Command::Explain(asked) => explain::run(context, asked),
+        Command::Schema { of } => schema::run(context, *of),
+        Command::Fields => fields::run(context),
+        Command::ExplainError { code } => explain_error::run(context, code.as_deref()),
         Command::Completions { shell } => completions::run(context, *shell),
         Command::Man { of } => man::run(context, of),
     }

@@ -51,7 +51,12 @@ pub(super) fn show(
         context.output.remark(&printable(&verdict.rendered));
         context.print(&printable(&verdict.text.unwrap_or_default()))?;
     }
-    match verdict.ok {
+    conclude(verdict.ok)
+}
+
+/// The end of a command that asked whether a configuration is valid.
+pub(super) fn conclude(is_valid: bool) -> Result<(), CommandError> {
+    match is_valid {
         true => Ok(()),
         false => Err(CommandError::No("the configuration is invalid".to_owned())),
     }

@@ -13,7 +13,7 @@ fn without_a_daemon_the_status_is_three_and_a_line_says_what_to_do() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("m.sock");
     let path = path.to_str().unwrap();
-    for args in [&["ping"][..], &["stats"], &["reload"], &["get", "config"], &["compile", "/x"]] {
+    for args in [&["ping"][..], &["stats"], &["reload"], &["get", "config"], &["plan", "/x"]] {
         let run = run(&mut vane(&[args, &["--socket", path]].concat()));
         assert_eq!((3, ""), (run.status, &*run.stdout));
         assert_eq!(
@@ -106,6 +106,11 @@ fn a_wrong_command_line_has_status_two() {
         &["shutdown", "--budget-secs", "-1"],
         &["completions", "cmd"],
         &["man", "fly"],
+        &["schema", "certs"],
+        &["explain", "GET https://[/"],
+        &["explain", "-H", "a:b"],
+        &["explain", "GET http://a/", "-H", "no header", "--config", "/x"],
+        &["explain-error", "unknown-filed"],
         &[],
     ] {
         let run = run(&mut vane(args));

@@ -209,7 +209,7 @@ fn warn(rule: &Rule, behind: &[RuleId], rules: &[Rule], diagnostics: &mut Diagno
 }
 
 /// A branch with more pairs of host and path than this is taken as reachable.
-const MAX_KEYS: usize = 1024;
+const MAX_KEYS: usize = 128;
 /// How many branches of a bucket one branch is compared with.
 const MAX_COMPARED: usize = 32;
 /// How many rules a warning names.

@@ -98,8 +98,8 @@ fn listen(written: &config::Rule, ctx: &mut Context<'_>) -> Option<Vec<Bind>> {
         return None;
     };
     let binds: Vec<_> = listen.value.items().iter().map(|address| bind(address, ctx)).collect();
-    let binds: Option<Vec<_>> = binds.into_iter().collect();
-    binds.map(|binds| binds.concat())
+    let binds: Vec<_> = binds.into_iter().collect::<Option<_>>()?;
+    Some(binds.into_iter().flatten().collect())
 }
 
 fn bind(address: &Spanned<ListenAddr>, ctx: &mut Context<'_>) -> Option<Vec<Bind>> {

@@ -1,0 +1,16 @@
+//! What a request or a connection meets between a client and an origin.
+
+mod expect;
+mod fields;
+mod forwarding;
+mod http1;
+mod http2;
+mod limits;
+mod rig;
+mod rules;
+mod smuggling;
+mod streaming;
+mod timeouts;
+mod tunnels;
+mod upgrades;
+mod upstreams;
