@@ -14,7 +14,6 @@ use vane_core::graph::FlowGraph;
 use vane_core::plan::{Plan, plan};
 use vane_core::source::Sources;
 use vane_engine::engine::Prepared;
-use vane_engine::snapshot::ListenerState;
 use vane_mgmt::views::{ReloadOutcome, ReloadTrigger, ReloadView};
 
 use crate::configuration;
@@ -148,7 +147,7 @@ fn link(world: &World, graph: FlowGraph, said: &mut Said) -> Prepare {
     let bodies = configuration::stamps(&graph);
     let serving = (world.engine.generation() > 0).then(|| world.engine.graph());
     let same = serving.as_ref().is_some_and(|serving| serving.hash == graph.hash);
-    if same && world.installed().bodies == bodies && !has_failed_listener(world) {
+    if same && world.installed().bodies == bodies {
         return Prepare::Unchanged;
     }
     let plan = plan(serving.as_deref(), &graph);
@@ -162,11 +161,6 @@ fn link(world: &World, graph: FlowGraph, said: &mut Said) -> Prepare {
             Prepare::Refused
         }
     }
-}
-
-/// Whether a listener gave up: an installation tries it again.
-fn has_failed_listener(world: &World) -> bool {
-    world.engine.listeners().iter().any(|listener| listener.state == ListenerState::Failed)
 }
 
 async fn commit(world: &World, prepare: Prepare) -> (ReloadOutcome, Option<Plan>) {

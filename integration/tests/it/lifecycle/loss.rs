@@ -4,9 +4,7 @@ use std::time::{Duration, Instant};
 use integration::config_dir::ConfigDir;
 use integration::failure::Failure;
 use integration::http_origin::HttpOrigin;
-use integration::load::{
-    Load, Mix, Tally, h2_clients, keep_alive_clients, posts, websocket_clients,
-};
+use integration::load::{Load, Mix, Tally, h2_clients, keep_alive_clients, websocket_clients};
 use integration::raw_client::RawClient;
 use integration::vaned::Vaned;
 use integration::wait::{pass, until};
@@ -136,11 +134,13 @@ impl Traffic {
     async fn start(addr: SocketAddr) -> Self {
         let mix = Mix::new("a").get("/headers").post("/echo", 700).get("/chunked/9000");
         let mix = mix.get("/bytes/20000").get("/drip/3/10").get("/slow/30");
+        let sizes = [0, 1, 1000, 65_535, 65_536, 300_000, 1 << 20];
+        let bodies = sizes.iter().fold(Mix::new("a"), |mix, size| mix.post("/echo", *size));
         let gentle = mix.pause(Duration::from_millis(60));
         let traffic = Self {
             http1: keep_alive_clients(64, addr, &gentle),
             http2: h2_clients(16, 3, addr, &gentle),
-            bodies: posts(4, addr, "a", &[0, 1, 1000, 65_535, 65_536, 300_000, 2 << 20]),
+            bodies: keep_alive_clients(8, addr, &bodies.pause(Duration::from_millis(60))),
             sockets: websocket_clients(32, addr, "/ws", &gentle),
         };
         traffic.sockets.more_answers(64).await;
@@ -186,4 +186,4 @@ async fn slow_client(addr: SocketAddr, number: u64) -> Result<u64, Failure> {
 
 const RELOADS: u64 = 200;
 /// Answers between two reloads.
-const PACE: u64 = 40;
+const PACE: u64 = 20;

@@ -69,6 +69,27 @@ async fn of_two_daemons_on_one_socket_the_second_does_not_start() {
     assert_eq!("a", said(first.only_addr().await).await.unwrap());
 }
 
+/// S5. Nor do both win when they start at the same moment.
+#[tokio::test]
+async fn of_daemons_that_start_at_once_on_one_socket_exactly_one_stays() {
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("m.sock").to_string_lossy().into_owned();
+    let config = ConfigDir::new().rule("a", says("127.0.0.1:0", "a"));
+    let start = || Vaned::builder(&config).env("VANE_MGMT_UNIX", &path).spawn();
+    let mut daemons = [start(), start(), start(), start()];
+    let mut running = 4;
+    until("all but one to end", LIMIT, async || {
+        running = daemons.iter_mut().filter_map(|each| each.is_running().then_some(())).count();
+        if running == 1 { Ok(()) } else { Err(running) }
+    })
+    .await;
+    let management = Management::at(std::path::Path::new(&path));
+    let answer =
+        until("the one to answer", LIMIT, async || management.call("ping", json!({})).await).await;
+    let left = daemons.iter_mut().filter_map(|each| each.is_running().then(|| each.pid())).next();
+    assert_eq!((1, json!(left)), (running, answer["pid"].clone()));
+}
+
 /// S5. A file that is no socket is somebody's, and is left alone.
 #[tokio::test]
 async fn a_file_in_place_of_the_socket_ends_the_boot_and_stays() {
