@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf, Bytes};
+use bytes::{Buf, Bytes, BytesMut};
+use http::StatusCode;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
@@ -20,6 +21,9 @@ use crate::wire::scanner::{HeadLimits, Phase, RequestScanner};
 
 /// A byte that is legal nowhere in a head: hyper answers 400 when it meets it.
 const POISON: u8 = 0;
+/// A byte that is legal in a head: hyper answers 431 when it meets it beyond its own limits, which
+/// are the scanner's.
+const ONE_TOO_MANY: u8 = b'x';
 
 /// A client's stream.
 #[derive(Debug)]
@@ -27,10 +31,10 @@ pub(crate) struct Guard {
     stream: TcpStream,
     ahead: Bytes,
     scanner: RequestScanner,
-    poisoned: bool,
+    /// What the client sent from the first byte on that is unfit to be passed on.
+    unfit: Option<Bytes>,
     interim: Arc<Interim>,
     pending: Vec<u8>,
-    flushed: bool,
     shared: Arc<Shared>,
     registry: Arc<Registry>,
     remote: std::net::IpAddr,
@@ -127,17 +131,16 @@ impl Guard {
         let limits = HeadLimits {
             max_fields: floor.header_count,
             max_bytes: floor.header_bytes,
-            max_target: floor.header_bytes / 2,
+            max_target: floor.header_bytes,
         };
         Ok(Self {
             remote: stream.peer_addr()?.ip(),
             stream,
             ahead,
             scanner: RequestScanner::new(limits),
-            poisoned: false,
+            unfit: None,
             interim,
             pending: Vec::new(),
-            flushed: true,
             shared,
             registry,
             times: Arc::new(Times::new()),
@@ -149,9 +152,17 @@ impl Guard {
         Arc::clone(&self.times)
     }
 
-    /// The stream, and what was read ahead of whoever read last.
-    pub(crate) fn into_parts(self) -> (TcpStream, Bytes) {
-        (self.stream, self.ahead)
+    /// The stream, and what its client sent that has not been used as HTTP: `read` is what hyper
+    /// has left.
+    pub(crate) fn into_parts(self, read: &Bytes) -> (TcpStream, Bytes) {
+        let mut unused = BytesMut::from(&read[..]);
+        if let Some(unfit) = self.unfit {
+            // The last byte that hyper was given stands for all that is unfit.
+            unused.truncate(unused.len().saturating_sub(1));
+            unused.extend_from_slice(&unfit);
+        }
+        unused.extend_from_slice(&self.ahead);
+        (self.stream, unused.freeze())
     }
 
     fn inspect(&mut self, buf: &mut ReadBuf<'_>, before: usize) {
@@ -162,10 +173,13 @@ impl Guard {
             }
             return;
         };
-        // What hyper cannot parse it refuses with 400 after all earlier answers are out.
-        fresh[violation.at] = POISON;
+        self.unfit = Some(Bytes::copy_from_slice(&fresh[violation.at..]));
+        // What hyper cannot parse it refuses after all earlier answers are out.
+        fresh[violation.at] = match violation.kind.status() {
+            StatusCode::BAD_REQUEST => POISON,
+            _ => ONE_TOO_MANY,
+        };
         buf.set_filled(before + violation.at + 1);
-        self.poisoned = true;
         self.times.enter(Phase::Body);
         self.shared.floor.refuse(Limit::Head, self.remote, &violation.kind.to_string());
     }
@@ -185,11 +199,20 @@ impl Guard {
         Poll::Ready(Ok(()))
     }
 
+    /// Fails when the client has reset its connection, which hyper does not see while it reads
+    /// nothing: an answer is being made that nobody waits for.
+    fn poll_reset(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        let mut byte = [0_u8; 1];
+        match self.stream.poll_peek(cx, &mut ReadBuf::new(&mut byte)) {
+            Poll::Ready(Err(error)) => Err(error),
+            _ => Ok(()),
+        }
+    }
+
     fn note_write(&mut self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         self.times.note_blocked(written.is_pending());
         if let Poll::Ready(Ok(count)) = &written {
             self.registry.sent.fetch_add(*count as u64, Ordering::Relaxed);
-            self.flushed = false;
         }
         written
     }
@@ -202,7 +225,7 @@ impl AsyncRead for Guard {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if this.poisoned {
+        if this.unfit.is_some() {
             return Poll::Ready(Ok(()));
         }
         let before = buf.filled().len();
@@ -226,8 +249,9 @@ impl AsyncWrite for Guard {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        if this.flushed {
+        if this.interim.may_go() {
             ready!(this.poll_interim(cx))?;
+            this.interim.hold();
         }
         let written = Pin::new(&mut this.stream).poll_write(cx, buf);
         this.note_write(written)
@@ -239,8 +263,9 @@ impl AsyncWrite for Guard {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        if this.flushed {
+        if this.interim.may_go() {
             ready!(this.poll_interim(cx))?;
+            this.interim.hold();
         }
         let written = Pin::new(&mut this.stream).poll_write_vectored(cx, bufs);
         this.note_write(written)
@@ -253,8 +278,11 @@ impl AsyncWrite for Guard {
     /// hyper flushes when it has nothing left to write, which is when an interim answer may go.
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        this.flushed = true;
+        this.interim.allow();
         ready!(this.poll_interim(cx))?;
+        if this.times.awaiting() == Awaiting::Nothing {
+            this.poll_reset(cx)?;
+        }
         Pin::new(&mut this.stream).poll_flush(cx)
     }
 

@@ -100,6 +100,10 @@ impl Exchange<'_> {
                         Some(again) if self.may_retry(&failure, lost) => again,
                         _ => return Err(failure),
                     };
+                    // A request that breaks its connection must not break all of them.
+                    if !lost.unsent {
+                        break;
+                    }
                 }
             }
         }
@@ -144,9 +148,24 @@ impl Exchange<'_> {
                 }
             }
         }
+        let sender = self.connect_http2().await?;
+        self.over_http2(sender, request).await.map_err(|(failure, _)| failure)
+    }
+
+    /// The connection that another request has made meanwhile, or a new one. Where the other
+    /// request's attempt failed, those that waited for it try side by side.
+    async fn connect_http2(&self) -> Result<Http2, Failure> {
+        let connecting = self.pool.connecting(self.origin.id);
+        let first = connecting.try_lock();
+        if first.is_err() {
+            drop(connecting.lock().await);
+            if let Some(sender) = self.pool.http2(self.origin.id) {
+                return Ok(sender);
+            }
+        }
         let sender = http2::handshake(self.connect().await?).await?;
         self.pool.put_http2(self.origin.id, sender.clone());
-        self.over_http2(sender, request).await.map_err(|(failure, _)| failure)
+        Ok(sender)
     }
 
     async fn over_http2(
