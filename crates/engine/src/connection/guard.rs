@@ -8,7 +8,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes, BytesMut};
-use http::StatusCode;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
@@ -17,13 +16,19 @@ use crate::floor::Limit;
 use crate::flow::Interim;
 use crate::registry::Registry;
 use crate::shared::Shared;
-use crate::wire::scanner::{HeadLimits, Phase, RequestScanner};
+use crate::wire::scanner::{HeadLimits, Phase, RequestScanner, ViolationKind};
 
-/// A byte that is legal nowhere in a head: hyper answers 400 when it meets it.
-const POISON: u8 = 0;
-/// A byte that is legal in a head: hyper answers 431 when it meets it beyond its own limits, which
-/// are the scanner's.
-const ONE_TOO_MANY: u8 = b'x';
+/// What hyper is given in place of what is unfit, so that it refuses the request as it should once
+/// all earlier answers are out.
+fn poison(kind: ViolationKind) -> &'static [u8] {
+    match kind {
+        // hyper has the same limits and answers 431 when it meets what is beyond them.
+        ViolationKind::HeadTooLarge | ViolationKind::TargetTooLong => b"x",
+        ViolationKind::TooManyFields => b"x:\r\n",
+        // Legal nowhere in a head.
+        _ => b"\0",
+    }
+}
 
 /// A client's stream.
 #[derive(Debug)]
@@ -33,6 +38,8 @@ pub(crate) struct Guard {
     scanner: RequestScanner,
     /// What the client sent from the first byte on that is unfit to be passed on.
     unfit: Option<Bytes>,
+    /// What stands for it, and how much of that hyper has been given.
+    poison: (&'static [u8], usize),
     interim: Arc<Interim>,
     pending: Vec<u8>,
     shared: Arc<Shared>,
@@ -139,6 +146,7 @@ impl Guard {
             ahead,
             scanner: RequestScanner::new(limits),
             unfit: None,
+            poison: (b"", 0),
             interim,
             pending: Vec::new(),
             shared,
@@ -157,8 +165,7 @@ impl Guard {
     pub(crate) fn into_parts(self, read: &Bytes) -> (TcpStream, Bytes) {
         let mut unused = BytesMut::from(&read[..]);
         if let Some(unfit) = self.unfit {
-            // The last byte that hyper was given stands for all that is unfit.
-            unused.truncate(unused.len().saturating_sub(1));
+            unused.truncate(unused.len().saturating_sub(self.poison.1));
             unused.extend_from_slice(&unfit);
         }
         unused.extend_from_slice(&self.ahead);
@@ -174,14 +181,20 @@ impl Guard {
             return;
         };
         self.unfit = Some(Bytes::copy_from_slice(&fresh[violation.at..]));
-        // What hyper cannot parse it refuses after all earlier answers are out.
-        fresh[violation.at] = match violation.kind.status() {
-            StatusCode::BAD_REQUEST => POISON,
-            _ => ONE_TOO_MANY,
-        };
-        buf.set_filled(before + violation.at + 1);
+        buf.set_filled(before + violation.at);
+        self.poison = (poison(violation.kind), 0);
+        self.give_poison(buf);
         self.times.enter(Phase::Body);
         self.shared.floor.refuse(Limit::Head, self.remote, &violation.kind.to_string());
+    }
+
+    /// Where nothing is left of the poison, this is the end of the stream.
+    fn give_poison(&mut self, buf: &mut ReadBuf<'_>) {
+        let (poison, given) = self.poison;
+        let rest = &poison[given..];
+        let count = rest.len().min(buf.remaining());
+        buf.put_slice(&rest[..count]);
+        self.poison.1 += count;
     }
 
     /// Writes queued interim answers, if hyper has written all that comes before them.
@@ -226,6 +239,7 @@ impl AsyncRead for Guard {
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if this.unfit.is_some() {
+            this.give_poison(buf);
             return Poll::Ready(Ok(()));
         }
         let before = buf.filled().len();

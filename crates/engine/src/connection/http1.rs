@@ -41,7 +41,7 @@ pub(super) async fn serve(stream: TcpStream, read: Bytes, flow: Arc<Flow>) {
     let mut connection = http1::Builder::new()
         .half_close(true)
         .max_headers(flow.shared.settings.floor.header_count)
-        .max_buf_size(header_bytes.max(8192))
+        .max_buf_size(header_bytes.max(8192) + 1)
         .serve_connection(TokioIo::new(guard), service);
     let end = run(&mut connection, &flow, &times).await;
     let parts = connection.into_parts();
