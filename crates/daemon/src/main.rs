@@ -47,6 +47,10 @@ use crate::signals::Signals;
 use crate::watch::Watch;
 use crate::world::World;
 
+/// A request makes a few dozen small allocations on the thread that frees them again.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let args = match Args::try_parse() {
         Ok(args) => args,

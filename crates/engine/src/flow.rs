@@ -10,6 +10,7 @@ use vane_core::graph::NodeId;
 use vane_core::graph::facts::ConnectionFacts;
 
 use crate::floor::PerSecond;
+use crate::message::forwarded::Peer;
 use crate::program::Program;
 use crate::registry::Place;
 use crate::shared::{DrainWatch, Shared};
@@ -25,6 +26,8 @@ pub(crate) struct Flow {
     pub(crate) entry: NodeId,
     /// What is known of the connection.
     pub(crate) facts: ConnectionFacts,
+    /// The peer, as forwarded requests name it.
+    pub(crate) peer: Peer,
     /// Its place among the open connections.
     pub(crate) place: Place,
     /// The thread it lives on.

@@ -22,6 +22,7 @@ use vane_core::value::listen_addr::Transport;
 
 use crate::floor::{Admission, Limit};
 use crate::flow::{Flow, Interim};
+use crate::message::forwarded::Peer;
 use crate::program::Program;
 use crate::registry::{ConnectionKind, Opening, Place};
 use crate::shared::{DrainWatch, Shared, drain_begins};
@@ -167,6 +168,7 @@ impl Connection {
         let flow = Flow {
             entry,
             program: self.program,
+            peer: Peer::new(self.facts.remote.ip()),
             facts: self.facts,
             place: self.place,
             worker: self.worker,

@@ -156,11 +156,7 @@ impl Matched<'_> {
 
     fn set_forwarded(&mut self) {
         let host = self.sent_host();
-        let seen = Seen {
-            peer: self.flow.facts.remote.ip(),
-            scheme: "http",
-            host: host.as_ref().and_then(|host| host.to_str().ok()).unwrap_or_default(),
-        };
+        let seen = Seen { peer: &self.flow.peer, scheme: "http", host: host.as_ref() };
         let trusted = &self.flow.program.graph.trusted_proxies;
         forwarded::set(self.draft.headers_mut(), &seen, trusted);
     }
