@@ -112,21 +112,36 @@ demands at the head of its documentation comment, and a test keeps this page cur
 const DEMANDS: &[(u32, &str)] = &[
     (1, "Two binaries: `vaned`, the daemon, and `vane`, the command line."),
     (2, "The command line talks to the daemon through the one client of the management crate."),
-    (3, "The configuration directory: `config.json`, `rules/*.json` merged, `.env` below the environment."),
+    (
+        3,
+        "The configuration directory: `config.json`, `rules/*.json` merged, `.env` below the environment.",
+    ),
     (4, "The state directory holds what outlives the daemon and nothing else."),
     (5, "The management socket's place and mode; the log goes to a file when told to."),
     (6, "Compiled graphs are never persisted: each boot and reload compiles."),
     (7, "A directory's compiled form is shown without installing it, and so is the live one."),
     (8, "The order of the boot, and how it fails."),
-    (9, "Reload by watcher, signal and call; success is atomic, failure leaves everything serving and is told."),
-    (10, "SIGTERM: accept no more, finish within the budget, cut off the rest, end at once when idle."),
+    (
+        9,
+        "Reload by watcher, signal and call; success is atomic, failure leaves everything serving and is told.",
+    ),
+    (
+        10,
+        "SIGTERM: accept no more, finish within the budget, cut off the rest, end at once when idle.",
+    ),
     (11, "One independent listener per address; only boot and reload change the set."),
     (12, "SO_REUSEADDR is on and SO_REUSEPORT is off."),
     (13, "Binds are retried with exponential backoff; a listener gives up alone."),
-    (14, "A reload keeps unchanged listeners, starts added ones, and lets the connections of removed ones finish."),
+    (
+        14,
+        "A reload keeps unchanged listeners, starts added ones, and lets the connections of removed ones finish.",
+    ),
     (15, "No connection in flight ever observes a graph that is torn down."),
     (16, "State of a graph is fresh after a reload; state of the daemon survives it."),
-    (17, "A port alone is both families on two sockets with one entry; no address is ever v4-mapped."),
+    (
+        17,
+        "A port alone is both families on two sockets with one entry; no address is ever v4-mapped.",
+    ),
     (18, "A suppressed family is skipped in silence, or refused where an address asks for it."),
     (19, "One family of two is one warning and service; none is a failed bind."),
 ];

@@ -51,8 +51,13 @@ pub(super) async fn serve(stream: TcpStream, read: Bytes, flow: Arc<Flow>) {
         .keep_alive_timeout(PING)
         .serve_connection(TokioIo::new(stream), service);
     let now = Instant::now();
-    let keeper =
-        Keeper { flow: &flow, resets: &resets, idle_since: Some(now), wire: &wire, moved: (0, now) };
+    let keeper = Keeper {
+        flow: &flow,
+        resets: &resets,
+        idle_since: Some(now),
+        wire: &wire,
+        moved: (0, now),
+    };
     let end = run(pin!(connection), keeper).await;
     if let (End::Done, Some(stream)) = (end, wire.take()) {
         linger::close(stream).await;

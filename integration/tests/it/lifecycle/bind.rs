@@ -13,9 +13,7 @@ use super::{is_logged, listener, said, says, until_said, until_state};
 async fn a_listener_whose_address_stays_taken_gives_up_alone() {
     let held = TcpListener::bind("127.13.0.1:0").unwrap();
     let taken = held.local_addr().unwrap().to_string();
-    let config = ConfigDir::new()
-        .rule("a", says(&taken, "a"))
-        .rule("b", says("127.0.0.1:0", "b"));
+    let config = ConfigDir::new().rule("a", says(&taken, "a")).rule("b", says("127.0.0.1:0", "b"));
     let begun = Instant::now();
     let starting = patient(&config, "40", "5000", "5").while_binding();
     let vaned = starting.start().await;
@@ -107,9 +105,7 @@ async fn an_address_of_another_host_says_so() {
 async fn a_listener_can_be_removed_while_it_is_being_bound() {
     let held = TcpListener::bind("127.13.0.6:0").unwrap();
     let taken = held.local_addr().unwrap().to_string();
-    let config = ConfigDir::new()
-        .rule("a", says(&taken, "a"))
-        .rule("b", says("127.0.0.1:0", "b"));
+    let config = ConfigDir::new().rule("a", says(&taken, "a")).rule("b", says("127.0.0.1:0", "b"));
     let vaned = patient(&config, "60000", "60000", "100").while_binding().start().await;
     until_state(&vaned, &taken, "binding").await;
     config.remove("rules/a.json");

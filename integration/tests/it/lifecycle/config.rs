@@ -20,8 +20,7 @@ async fn rules_of_all_files_are_merged() {
     ]);
     let one = json!({ "listen": "127.0.0.1:0", "match": { "http.path": "/one" },
         "respond": { "status": 200, "body": "one" } });
-    let config =
-        ConfigDir::new().rule("one", one).file("rules/several.json", &several.to_string());
+    let config = ConfigDir::new().rule("one", one).file("rules/several.json", &several.to_string());
     let vaned = Vaned::start(&config).await;
     let mut client = RawClient::connect(vaned.only_addr().await).await.unwrap();
     for name in ["one", "two", "three"] {
@@ -59,9 +58,7 @@ async fn variables_come_from_dot_env_unless_the_environment_has_them() {
 /// S3. The settings of the daemon itself may stand in `.env` too.
 #[tokio::test]
 async fn settings_of_the_daemon_come_from_dot_env() {
-    let config = ConfigDir::new()
-        .file(".env", "VANE_BIND_IPV6=0\n")
-        .rule("a", says(":0", "a"));
+    let config = ConfigDir::new().file(".env", "VANE_BIND_IPV6=0\n").rule("a", says(":0", "a"));
     let vaned = Vaned::start(&config).await;
     assert_eq!(1, vaned.listeners().await.len());
     let mut refused = Vaned::builder(&config).env("VANE_BIND_IPV6", "2").spawn();

@@ -22,7 +22,9 @@ async fn each_address_is_a_listener_of_its_own() {
         .rule("two", says("127.0.0.2:0", "two"))
         .rule("both", json!({ "listen": ["127.0.0.1:0", "127.0.0.3:0"], "respond": { "status": 200, "body": "both" } }));
     let vaned = Vaned::start(&config).await;
-    for (address, text) in [("127.0.0.1:0", "both"), ("127.0.0.2:0", "two"), ("127.0.0.3:0", "both")] {
+    for (address, text) in
+        [("127.0.0.1:0", "both"), ("127.0.0.2:0", "two"), ("127.0.0.3:0", "both")]
+    {
         assert_eq!(text, said(vaned.addr(address).await).await.unwrap());
     }
     said(vaned.addr("127.0.0.2:0").await).await.unwrap();

@@ -78,7 +78,9 @@ async fn an_end_under_load_loses_nothing() {
     assert_eq!(Some(0), vaned.exit_status(LIMIT).await.code());
     assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
     assert_eq!(answered, origin.count());
-    assert!(vaned.log_lines().iter().any(|line| line.contains("everything in flight has finished")));
+    assert!(
+        vaned.log_lines().iter().any(|line| line.contains("everything in flight has finished"))
+    );
 }
 
 /// What a reload changes, by the number of the reload.

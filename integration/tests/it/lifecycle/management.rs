@@ -16,7 +16,10 @@ async fn the_live_configuration_is_shown() {
     let vaned = Vaned::start(&config).await;
     let live = vaned.manage("get_config", json!({})).await.unwrap();
     let stats = stats(&vaned).await;
-    assert_eq!((&stats["generation"], &stats["graph_hash"]), (&live["generation"], &live["graph_hash"]));
+    assert_eq!(
+        (&stats["generation"], &stats["graph_hash"]),
+        (&live["generation"], &live["graph_hash"])
+    );
     assert!(live["text"].as_str().unwrap().contains("shown"), "{live}");
     assert!(live["graph"].to_string().contains("shown"), "{live}");
 }

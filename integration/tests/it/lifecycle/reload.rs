@@ -19,7 +19,10 @@ async fn a_reload_that_is_asked_for_serves_when_it_answers() {
     let view = vaned.reload().await;
     assert_eq!("new", said(addr).await.unwrap());
     assert_eq!((&json!("installed"), &json!("manage")), (&view["outcome"], &view["trigger"]));
-    assert_eq!((json!(2), json!(2)), (view["generation"].clone(), stats(vaned).await["generation"].clone()));
+    assert_eq!(
+        (json!(2), json!(2)),
+        (view["generation"].clone(), stats(vaned).await["generation"].clone())
+    );
     assert!(view["plan"]["rules"]["changed"].to_string().contains("\"a\""), "{view:#}");
 }
 
@@ -46,7 +49,10 @@ async fn a_reload_to_the_same_graph_is_unchanged() {
         let view = vaned.reload().await;
         assert_eq!("unchanged", view["outcome"]);
         assert_eq!(Value::Null, view["plan"]);
-        assert_eq!((&before["generation"], &before["graph_hash"]), (&view["generation"], &view["graph_hash"]));
+        assert_eq!(
+            (&before["generation"], &before["graph_hash"]),
+            (&view["generation"], &view["graph_hash"])
+        );
     }
     assert_eq!("unchanged", stats(vaned).await["last_reload"]["outcome"]);
 }

@@ -97,8 +97,7 @@ async fn a_file_in_place_of_the_socket_ends_the_boot_and_stays() {
     let path = place.path().join("precious");
     std::fs::write(&path, "data").unwrap();
     let config = ConfigDir::new().rule("a", says("127.0.0.1:0", "a"));
-    let mut vaned =
-        Vaned::builder(&config).env("VANE_MGMT_UNIX", &path.to_string_lossy()).spawn();
+    let mut vaned = Vaned::builder(&config).env("VANE_MGMT_UNIX", &path.to_string_lossy()).spawn();
     assert_eq!(Some(1), vaned.exit_status(LIMIT).await.code());
     assert_eq!("data", std::fs::read_to_string(&path).unwrap());
     assert!(vaned.log_lines().join("\n").contains("precious"));
