@@ -16,6 +16,10 @@ mod rules;
 
 use clap::Parser;
 
+/// As the daemon has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[derive(Parser)]
 #[command(about = "Benchmarks of vane")]
 enum Command {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use vane_engine::engine::Engine;
@@ -113,6 +113,11 @@ impl Boot {
             return Err(Refused(exit::FAILED));
         }
         Ok(socket)
+    }
+
+    /// The file that the log goes to, if it goes to one.
+    pub(crate) fn log_file(&self) -> Option<&Path> {
+        self.environment.log.file.as_deref()
     }
 
     fn fixed(&self) -> Fixed {

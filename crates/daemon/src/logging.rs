@@ -38,6 +38,11 @@ impl Logging {
         Ok(Self { file })
     }
 
+    /// Whether the log goes to stderr.
+    pub(crate) fn is_stderr(&self) -> bool {
+        self.file.is_none()
+    }
+
     /// Opens the file again, so that what rotated it away gets no more.
     pub(crate) fn reopen(&self) {
         if let Some(log) = &self.file
@@ -93,7 +98,7 @@ fn append(path: &PathBuf) -> io::Result<File> {
 
 fn subscribe(filter: &str, format: LogFormat, colours: bool, writer: BoxMakeWriter) {
     let builder = tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::new(filter))
+        .with_env_filter(EnvFilter::new(format!("{QUIETER}{filter}")))
         .with_ansi(colours && format == LogFormat::Text)
         .with_writer(writer);
     match format {
@@ -117,3 +122,6 @@ fn automatic(to_file: bool, journal: Option<&str>) -> LogFormat {
         LogFormat::Json
     }
 }
+
+/// The watcher warns of each directory that goes away. What matters of it we log ourselves.
+const QUIETER: &str = "notify=error,";

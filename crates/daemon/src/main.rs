@@ -47,6 +47,10 @@ use crate::signals::Signals;
 use crate::watch::Watch;
 use crate::world::World;
 
+/// A request makes a few dozen small allocations on the thread that frees them again.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let args = match Args::try_parse() {
         Ok(args) => args,
@@ -91,7 +95,7 @@ async fn serve(
     events: &mut mpsc::Receiver<Event>,
 ) -> Result<u8, Refused> {
     // Armed before the first read, so that no change falls between that and the watching.
-    let watch = Watch::arm(&boot.dir);
+    let watch = Watch::arm(&boot.dir, boot.log_file());
     let socket = boot.install(world).await?;
     let management = socket.map(|socket| Management::start(socket, world, sender.clone()));
     announce::announce(world);

@@ -163,3 +163,27 @@ const ENDED: &str = "the daemon has ended";
 const CLOSE_LIMIT: Duration = Duration::from_secs(2);
 /// A day, as for `VANE_DRAIN_TIMEOUT_SECS`.
 const LONGEST_BUDGET: u64 = 86_400;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_default_path_that_cannot_be_created_is_no_reason_not_to_serve() {
+        let dir = tempfile::tempdir().expect("a temporary directory can be made");
+        let path = dir.path().join("missing/vaned.sock");
+        let settings = ManagementSettings { path, is_named: false };
+        assert!(matches!(bind(&settings).await, Ok(None)));
+        let settings = ManagementSettings { is_named: true, ..settings };
+        assert!(bind(&settings).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_socket_that_is_in_use_is_never_passed_over() {
+        let dir = tempfile::tempdir().expect("a temporary directory can be made");
+        let path = dir.path().join("vaned.sock");
+        let _first = ManagementSocket::bind(&path, MODE).await.expect("a fresh path can be bound");
+        let settings = ManagementSettings { path, is_named: false };
+        assert!(matches!(bind(&settings).await, Err(BindError::InUse { .. })));
+    }
+}

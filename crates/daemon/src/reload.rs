@@ -67,7 +67,8 @@ pub(crate) async fn reload(world: &Arc<World>, trigger: ReloadTrigger) -> Reload
     view.plan = plan.as_ref().map(Plan::json);
     view.diagnostics = diagnostics;
     let reloaded = Reloaded { view, said };
-    reloaded.log(plan.as_ref());
+    let is_said_apart = outcome == ReloadOutcome::Refused && is_boot_on_stderr(world, trigger);
+    reloaded.log(plan.as_ref(), is_said_apart);
     world.set_latest(reloaded.view.clone());
     reloaded
 }
@@ -83,12 +84,13 @@ impl Reloaded {
         render::text(&self.said.diagnostics, &self.said.sources, colour)
     }
 
-    fn log(&self, plan: Option<&Plan>) {
+    /// Writes the one record of this reload; without the diagnostics where stderr gets them apart.
+    fn log(&self, plan: Option<&Plan>, is_said_apart: bool) {
         let ReloadView { outcome, trigger, generation, graph_hash, duration_ms, .. } = &self.view;
         let (errors, warnings) = (self.said.diagnostics.errors(), self.said.diagnostics.warnings());
         let listeners = plan.map(|plan| display(counts(&plan.listeners)));
         let rules = plan.map(|plan| display(counts(&plan.rules)));
-        let diagnostics = self.details().map(display);
+        let diagnostics = self.details().filter(|_| !is_said_apart).map(display);
         let graph_hash = &graph_hash[..graph_hash.len().min(SHOWN_HASH)];
         macro_rules! log {
             ($level:ident) => {
@@ -114,6 +116,11 @@ impl Reloaded {
     }
 }
 
+/// Whether what is wrong is going to be said on stderr, where the log goes too.
+fn is_boot_on_stderr(world: &World, trigger: ReloadTrigger) -> bool {
+    trigger == ReloadTrigger::Boot && world.logging.is_stderr()
+}
+
 /// Everything of a reload that may fail. Blocks.
 fn prepare(world: &World, trigger: ReloadTrigger) -> (Said, Prepare) {
     let dir = &world.settings.dir;
@@ -122,7 +129,8 @@ fn prepare(world: &World, trigger: ReloadTrigger) -> (Said, Prepare) {
     let compiled = configuration::compile_directory(dir, read, world.settings.families, false);
     let Compiled { graph, diagnostics, sources } = compiled;
     let mut said = Said { diagnostics, sources };
-    if trigger == ReloadTrigger::Watch && !has_rules && !world.engine.graph().rules.is_empty() {
+    let is_seen = trigger == ReloadTrigger::Watch && graph.is_some();
+    if is_seen && !has_rules && !world.engine.graph().rules.is_empty() {
         said.diagnostics.general(Code::FileUnreadable, "the directory `rules` has gone").help(
             "a change that is only seen never takes every rule away, since it may be half made: \
              `vane reload` and SIGHUP do",

@@ -10,6 +10,7 @@ use vane_core::graph::NodeId;
 use vane_core::graph::facts::ConnectionFacts;
 
 use crate::floor::PerSecond;
+use crate::message::forwarded::Peer;
 use crate::program::Program;
 use crate::registry::Place;
 use crate::shared::{DrainWatch, Shared};
@@ -25,6 +26,8 @@ pub(crate) struct Flow {
     pub(crate) entry: NodeId,
     /// What is known of the connection.
     pub(crate) facts: ConnectionFacts,
+    /// The peer, as forwarded requests name it.
+    pub(crate) peer: Peer,
     /// Its place among the open connections.
     pub(crate) place: Place,
     /// The thread it lives on.
@@ -79,13 +82,18 @@ pub(crate) struct Switched {
 /// they are written between its own writes, see [`crate::connection::guard`].
 #[derive(Debug, Default)]
 pub(crate) struct Interim {
+    held: AtomicBool,
     waiting: AtomicBool,
     bytes: Mutex<Vec<u8>>,
 }
 
 impl Interim {
-    /// Queues the head of an interim answer.
+    /// Queues the head of an interim answer. One that would have to wait for earlier answers is
+    /// dropped: the client is slower than the server, and the final answer says it all.
     pub(crate) fn push(&self, head: &Response<()>) {
+        if !self.may_go() {
+            return;
+        }
         let mut bytes = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
         let status = head.status();
         let reason = status.canonical_reason().unwrap_or_default();
@@ -98,6 +106,21 @@ impl Interim {
         }
         bytes.extend_from_slice(b"\r\n");
         self.waiting.store(true, Ordering::Release);
+    }
+
+    /// Whether everything before has been written.
+    pub(crate) fn may_go(&self) -> bool {
+        !self.held.load(Ordering::Acquire)
+    }
+
+    /// Notes that something is being written.
+    pub(crate) fn hold(&self) {
+        self.held.store(true, Ordering::Release);
+    }
+
+    /// Notes that everything has been written.
+    pub(crate) fn allow(&self) {
+        self.held.store(false, Ordering::Release);
     }
 
     /// What is queued; costs one load where nothing is.

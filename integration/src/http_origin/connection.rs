@@ -92,13 +92,20 @@ impl<S: Socket> Connection<S> {
             return Idle::Request;
         }
         let (tell, told) = oneshot::channel();
-        self.shared.idle().insert(self.number, tell);
+        let mut never_told = None;
+        if self.served > 0 {
+            self.shared.idle().insert(self.number, tell);
+        } else {
+            // No server closes a connection that has just been made.
+            never_told = Some(tell);
+        }
         let limit = self.shared.options.idle_close_after.unwrap_or(FOREVER);
         tokio::select! {
             biased;
             done = told => Idle::Over(done.ok()),
             read = tokio::time::timeout(limit, self.wire.fill()) => {
                 self.shared.idle().remove(&self.number);
+                drop(never_told);
                 match read {
                     Ok(Ok(1..)) => Idle::Request,
                     _ => Idle::Over(None),

@@ -25,18 +25,21 @@ use crate::control::Event;
 #[derive(Debug)]
 pub(crate) struct Watch {
     dir: PathBuf,
+    log: Option<PathBuf>,
     change: Arc<Notify>,
     watcher: Option<RecommendedWatcher>,
     has_complained: bool,
 }
 
 impl Watch {
-    /// Begins to notice changes. Where the system has no watches left, the log says so, and
+    /// Begins to notice changes, other than those of the log, which may lie in there: each reload
+    /// writes to it. Where the system has no watches left, the log says so, and
     /// nothing is noticed. Blocks.
-    pub(crate) fn arm(dir: &Path) -> Self {
-        let dir = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
+    pub(crate) fn arm(dir: &Path, log: Option<&Path>) -> Self {
+        let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let (dir, log) = (absolute(dir), log.map(absolute));
         let change = Arc::new(Notify::new());
-        let mut watch = Self { dir, change, watcher: None, has_complained: false };
+        let mut watch = Self { dir, log, change, watcher: None, has_complained: false };
         watch.set_again();
         watch
     }
@@ -64,7 +67,8 @@ impl Watch {
     /// Sets watches on what the directory consists of now. Earlier ones go when these stand, so
     /// that nothing is missed in between.
     fn set_again(&mut self) {
-        match watcher(&self.dir, &self.change) {
+        let targets = Targets::of(&self.dir, self.log.as_deref());
+        match watcher(targets, &self.change) {
             Ok((watcher, missing)) => {
                 self.watcher = Some(watcher);
                 missing.into_iter().for_each(|problem| self.complain(&problem));
@@ -98,10 +102,10 @@ async fn rest(change: &Notify) {
 
 /// A watcher of all targets, and what could not be watched.
 fn watcher(
-    dir: &Path,
+    targets: Targets,
     change: &Arc<Notify>,
 ) -> notify::Result<(RecommendedWatcher, Vec<notify::Error>)> {
-    let targets = Arc::new(Targets::of(dir));
+    let targets = Arc::new(targets);
     let (known, change) = (Arc::clone(&targets), Arc::clone(change));
     let mut watcher = notify::recommended_watcher(move |seen: notify::Result<Seen>| {
         if seen.map_or(true, |seen| is_change(&seen, &known)) {

@@ -7,7 +7,11 @@ use std::path::{Path, PathBuf};
 
 /// Directories, free of links, and what matters in each.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Targets(BTreeMap<PathBuf, Interest>);
+pub(super) struct Targets {
+    directories: BTreeMap<PathBuf, Interest>,
+    /// Never matters, wherever it lies.
+    log: Option<PathBuf>,
+}
 
 #[derive(Debug, PartialEq, Eq)]
 enum Interest {
@@ -16,9 +20,12 @@ enum Interest {
 }
 
 impl Targets {
-    /// Looks at a directory, given as an absolute path. Blocks.
-    pub(super) fn of(dir: &Path) -> Self {
+    /// Looks at a directory. Both paths are absolute. Blocks.
+    pub(super) fn of(dir: &Path, log: Option<&Path>) -> Self {
         let mut targets = Self::default();
+        targets.log =
+            log.and_then(|log| Some(targets.follow(log.parent()?)?.join(log.file_name()?)));
+        targets.directories.clear();
         if let (Some(parent), Some(name)) = (dir.parent(), dir.file_name())
             && let Some(parent) = targets.follow(parent)
         {
@@ -32,24 +39,27 @@ impl Targets {
 
     /// The directories, parents before what they contain.
     pub(super) fn directories(&self) -> impl Iterator<Item = &Path> {
-        self.0.keys().map(PathBuf::as_path)
+        self.directories.keys().map(PathBuf::as_path)
     }
 
     /// Whether a change at this path matters.
     pub(super) fn cover(&self, path: &Path) -> bool {
-        let inside = path.parent().and_then(|parent| self.0.get(parent));
+        if self.log.as_deref() == Some(path) {
+            return false;
+        }
+        let inside = path.parent().and_then(|parent| self.directories.get(parent));
         let is_named = match (inside, path.file_name()) {
             (Some(Interest::Everything), _) => true,
             (Some(Interest::Names(names)), Some(name)) => names.contains(name),
             _ => false,
         };
-        is_named || matches!(self.0.get(path), Some(Interest::Everything))
+        is_named || matches!(self.directories.get(path), Some(Interest::Everything))
     }
 
     fn directory(&mut self, directory: &Path) {
         let Some(real) = self.follow(directory) else { return };
         let Ok(entries) = fs::read_dir(&real) else { return };
-        self.0.insert(real, Interest::Everything);
+        self.directories.insert(real, Interest::Everything);
         for entry in entries.flatten() {
             if entry.file_type().is_ok_and(|kind| kind.is_symlink()) {
                 self.linked(&entry.path());
@@ -99,7 +109,7 @@ impl Targets {
     }
 
     fn name(&mut self, directory: &Path, name: &OsStr) {
-        let interest = self.0.entry(directory.to_owned());
+        let interest = self.directories.entry(directory.to_owned());
         if let Interest::Names(names) = interest.or_insert_with(|| Interest::Names(BTreeSet::new()))
         {
             names.insert(name.to_owned());

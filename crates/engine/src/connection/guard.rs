@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf, Bytes};
+use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
@@ -16,10 +16,19 @@ use crate::floor::Limit;
 use crate::flow::Interim;
 use crate::registry::Registry;
 use crate::shared::Shared;
-use crate::wire::scanner::{HeadLimits, Phase, RequestScanner};
+use crate::wire::scanner::{HeadLimits, Phase, RequestScanner, ViolationKind};
 
-/// A byte that is legal nowhere in a head: hyper answers 400 when it meets it.
-const POISON: u8 = 0;
+/// What hyper is given in place of what is unfit, so that it refuses the request as it should once
+/// all earlier answers are out.
+fn poison(kind: ViolationKind) -> &'static [u8] {
+    match kind {
+        // hyper has the same limits and answers 431 when it meets what is beyond them.
+        ViolationKind::HeadTooLarge | ViolationKind::TargetTooLong => b"x",
+        ViolationKind::TooManyFields => b"x:\r\n",
+        // Legal nowhere in a head.
+        _ => b"\0",
+    }
+}
 
 /// A client's stream.
 #[derive(Debug)]
@@ -27,10 +36,12 @@ pub(crate) struct Guard {
     stream: TcpStream,
     ahead: Bytes,
     scanner: RequestScanner,
-    poisoned: bool,
+    /// What the client sent from the first byte on that is unfit to be passed on.
+    unfit: Option<Bytes>,
+    /// What stands for it, and how much of that hyper has been given.
+    poison: (&'static [u8], usize),
     interim: Arc<Interim>,
     pending: Vec<u8>,
-    flushed: bool,
     shared: Arc<Shared>,
     registry: Arc<Registry>,
     remote: std::net::IpAddr,
@@ -127,17 +138,17 @@ impl Guard {
         let limits = HeadLimits {
             max_fields: floor.header_count,
             max_bytes: floor.header_bytes,
-            max_target: floor.header_bytes / 2,
+            max_target: floor.header_bytes,
         };
         Ok(Self {
             remote: stream.peer_addr()?.ip(),
             stream,
             ahead,
             scanner: RequestScanner::new(limits),
-            poisoned: false,
+            unfit: None,
+            poison: (b"", 0),
             interim,
             pending: Vec::new(),
-            flushed: true,
             shared,
             registry,
             times: Arc::new(Times::new()),
@@ -149,9 +160,16 @@ impl Guard {
         Arc::clone(&self.times)
     }
 
-    /// The stream, and what was read ahead of whoever read last.
-    pub(crate) fn into_parts(self) -> (TcpStream, Bytes) {
-        (self.stream, self.ahead)
+    /// The stream, and what its client sent that has not been used as HTTP: `read` is what hyper
+    /// has left.
+    pub(crate) fn into_parts(self, read: &Bytes) -> (TcpStream, Bytes) {
+        let mut unused = BytesMut::from(&read[..]);
+        if let Some(unfit) = self.unfit {
+            unused.truncate(unused.len().saturating_sub(self.poison.1));
+            unused.extend_from_slice(&unfit);
+        }
+        unused.extend_from_slice(&self.ahead);
+        (self.stream, unused.freeze())
     }
 
     fn inspect(&mut self, buf: &mut ReadBuf<'_>, before: usize) {
@@ -162,12 +180,21 @@ impl Guard {
             }
             return;
         };
-        // What hyper cannot parse it refuses with 400 after all earlier answers are out.
-        fresh[violation.at] = POISON;
-        buf.set_filled(before + violation.at + 1);
-        self.poisoned = true;
+        self.unfit = Some(Bytes::copy_from_slice(&fresh[violation.at..]));
+        buf.set_filled(before + violation.at);
+        self.poison = (poison(violation.kind), 0);
+        self.give_poison(buf);
         self.times.enter(Phase::Body);
         self.shared.floor.refuse(Limit::Head, self.remote, &violation.kind.to_string());
+    }
+
+    /// Where nothing is left of the poison, this is the end of the stream.
+    fn give_poison(&mut self, buf: &mut ReadBuf<'_>) {
+        let (poison, given) = self.poison;
+        let rest = &poison[given..];
+        let count = rest.len().min(buf.remaining());
+        buf.put_slice(&rest[..count]);
+        self.poison.1 += count;
     }
 
     /// Writes queued interim answers, if hyper has written all that comes before them.
@@ -185,11 +212,20 @@ impl Guard {
         Poll::Ready(Ok(()))
     }
 
+    /// Fails when the client has reset its connection, which hyper does not see while it reads
+    /// nothing: an answer is being made that nobody waits for.
+    fn poll_reset(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        let mut byte = [0_u8; 1];
+        match self.stream.poll_peek(cx, &mut ReadBuf::new(&mut byte)) {
+            Poll::Ready(Err(error)) => Err(error),
+            _ => Ok(()),
+        }
+    }
+
     fn note_write(&mut self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         self.times.note_blocked(written.is_pending());
         if let Poll::Ready(Ok(count)) = &written {
             self.registry.sent.fetch_add(*count as u64, Ordering::Relaxed);
-            self.flushed = false;
         }
         written
     }
@@ -202,7 +238,8 @@ impl AsyncRead for Guard {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if this.poisoned {
+        if this.unfit.is_some() {
+            this.give_poison(buf);
             return Poll::Ready(Ok(()));
         }
         let before = buf.filled().len();
@@ -226,8 +263,9 @@ impl AsyncWrite for Guard {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        if this.flushed {
+        if this.interim.may_go() {
             ready!(this.poll_interim(cx))?;
+            this.interim.hold();
         }
         let written = Pin::new(&mut this.stream).poll_write(cx, buf);
         this.note_write(written)
@@ -239,8 +277,9 @@ impl AsyncWrite for Guard {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        if this.flushed {
+        if this.interim.may_go() {
             ready!(this.poll_interim(cx))?;
+            this.interim.hold();
         }
         let written = Pin::new(&mut this.stream).poll_write_vectored(cx, bufs);
         this.note_write(written)
@@ -253,8 +292,11 @@ impl AsyncWrite for Guard {
     /// hyper flushes when it has nothing left to write, which is when an interim answer may go.
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        this.flushed = true;
+        this.interim.allow();
         ready!(this.poll_interim(cx))?;
+        if this.times.awaiting() == Awaiting::Nothing {
+            this.poll_reset(cx)?;
+        }
         Pin::new(&mut this.stream).poll_flush(cx)
     }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -41,15 +41,15 @@ pub(super) async fn serve(stream: TcpStream, read: Bytes, flow: Arc<Flow>) {
     let mut connection = http1::Builder::new()
         .half_close(true)
         .max_headers(flow.shared.settings.floor.header_count)
-        .max_buf_size(header_bytes.max(8192))
+        .max_buf_size(header_bytes.max(8192) + 1)
         .serve_connection(TokioIo::new(guard), service);
     let end = run(&mut connection, &flow, &times).await;
     let parts = connection.into_parts();
-    let (mut stream, ahead) = parts.io.into_inner().into_parts();
+    let (mut stream, unused) = parts.io.into_inner().into_parts(&parts.read_buf);
     match (end, flow.take_switched()) {
         (End::Done, Some(switched)) => {
             flow.place.entry.set_kind(ConnectionKind::Upgrade);
-            let client = (stream, joined(parts.read_buf, ahead));
+            let client = (stream, unused);
             let target = (switched.stream, switched.read);
             let ends = Ends { client, target, idle: switched.idle };
             ends.copy(&flow.place, &mut flow.drain.clone(), &flow.shared).await;
@@ -63,6 +63,9 @@ pub(super) async fn serve(stream: TcpStream, read: Bytes, flow: Arc<Flow>) {
             // No answer is on its way, so a reset can destroy none.
             let _ = stream.shutdown().await;
         }
+        // Where the end of the connection is the end of the answer, a client could take an orderly
+        // one for the whole.
+        (End::AnswerBroken, _) => drop(stream.set_zero_linger()),
         (End::Dropped, _) => {}
     }
 }
@@ -79,6 +82,8 @@ enum End {
     HeadTimeout,
     /// By us, after a pause without a request.
     Idle,
+    /// An answer broke off on its way here.
+    AnswerBroken,
     /// Broken, cut off, or without a client that reads.
     Dropped,
 }
@@ -167,6 +172,7 @@ impl Keeper<'_> {
             Ok(()) => End::Done,
             // hyper has answered 400, 414 or 431 by itself.
             Err(error) if error.is_parse() => End::Done,
+            Err(error) if error.is_user() => End::AnswerBroken,
             Err(_) => End::Dropped,
         })
     }
@@ -223,14 +229,4 @@ impl Keeper<'_> {
         let soonest = self.drain.map_or(soonest, |drain| soonest.min(drain.abort_at));
         soonest.max(now + Duration::from_millis(1))
     }
-}
-
-/// What hyper has read, then what the guard had not yet handed over.
-fn joined(first: Bytes, second: Bytes) -> Bytes {
-    if second.is_empty() {
-        return first;
-    }
-    let mut both = BytesMut::from(first);
-    both.extend_from_slice(&second);
-    both.freeze()
 }

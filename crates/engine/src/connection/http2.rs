@@ -1,5 +1,6 @@
 //! Serves requests over HTTP/2 in clear, by prior knowledge.
 
+use std::error::Error as _;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -97,7 +98,10 @@ where
         }
         tokio::select! {
             biased;
-            _ = connection.as_mut() => return End::Done,
+            ended = connection.as_mut() => {
+                keeper.note_end(ended);
+                return End::Done;
+            }
             () = timer.as_mut() => {
                 let now = Instant::now();
                 match keeper.look(now, drain) {
@@ -168,6 +172,15 @@ impl Keeper<'_> {
     const PAUSE_IN_DRAIN: Duration = Duration::from_millis(200);
     /// A client that is to go and says nothing for so long will never say that it has gone.
     const MUTE: Duration = Duration::from_secs(1);
+
+    /// h2 by itself ends a connection whose client resets streams faster than they are accepted.
+    fn note_end(&self, ended: hyper::Result<()>) {
+        let error = ended.err();
+        let cause = error.as_ref().and_then(|error| error.source()?.downcast_ref::<h2::Error>());
+        if cause.and_then(h2::Error::reason) == Some(h2::Reason::ENHANCE_YOUR_CALM) {
+            self.flow.shared.floor.refuse(Limit::ResetRate, self.flow.remote().ip(), "");
+        }
+    }
 
     fn look(&mut self, now: Instant, drain: Option<Drain>) -> Look {
         let floor = &self.flow.shared.settings.floor;

@@ -20,8 +20,9 @@ use vane_core::rules::action::{Action, Tunnel};
 use vane_core::value::field::Layer;
 use vane_core::value::listen_addr::Transport;
 
-use crate::floor::Admission;
+use crate::floor::{Admission, Limit};
 use crate::flow::{Flow, Interim};
+use crate::message::forwarded::Peer;
 use crate::program::Program;
 use crate::registry::{ConnectionKind, Opening, Place};
 use crate::shared::{DrainWatch, Shared, drain_begins};
@@ -159,10 +160,15 @@ impl Connection {
         if self.facts.first_bytes.is_none() && !self.detect().await {
             return;
         }
+        if self.read.is_empty() {
+            let remote = self.facts.remote.ip();
+            return self.shared.floor.refuse(Limit::HeadTime, remote, "no first byte");
+        }
         let protocol = self.facts.first_bytes.as_ref().map(|known: &FirstBytes| known.protocol);
         let flow = Flow {
             entry,
             program: self.program,
+            peer: Peer::new(self.facts.remote.ip()),
             facts: self.facts,
             place: self.place,
             worker: self.worker,
@@ -191,13 +197,20 @@ struct Ends {
 
 impl Ends {
     /// Copies until both sides have ended, or the drain's budget is used up.
-    async fn copy(self, place: &Place, drain: &mut DrainWatch, shared: &Shared) {
+    async fn copy(mut self, place: &Place, drain: &mut DrainWatch, shared: &Shared) {
         let mut copied = Copied::default();
-        let copying = tunnel::run(self.client, self.target, self.idle, &mut copied);
+        let (client, target) = (&mut self.client.0, &mut self.target.0);
+        let ends = ((client, self.client.1), (target, self.target.1));
+        let copying = tunnel::run(ends.0, ends.1, self.idle, &mut copied);
         let end = tokio::select! {
             end = copying => Some(end),
             () = abort_time(drain) => None,
         };
+        if !matches!(end, Some(End::Closed)) {
+            // Neither side may take a tunnel that broke for one that has said all.
+            let _ = self.client.0.set_zero_linger();
+            self.target.0.reset_on_close();
+        }
         place.registry.received.fetch_add(copied.to_target, Ordering::Relaxed);
         place.registry.sent.fetch_add(copied.to_client, Ordering::Relaxed);
         if end.is_none() {

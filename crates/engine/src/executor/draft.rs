@@ -5,7 +5,7 @@ use std::fmt;
 
 use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, Request, Uri, Version};
+use http::{HeaderMap, Method, Request, Uri, Version};
 use hyper::body::Incoming;
 use vane_core::graph::facts::{ConnectionFacts, Facts, RequestFacts};
 use vane_core::value::path::{PathError, normalise};
@@ -52,6 +52,9 @@ impl Draft {
         let authority = Authority::of(&parts.uri, &parts.headers, parts.version)
             .map_err(Malformed::Authority)?;
         let host = authority.host().into();
+        if parts.uri.path() == "*" && parts.method != Method::OPTIONS {
+            return Err(Malformed::Target);
+        }
         let target = normal_target(&parts.uri)?;
         Ok((Self { parts, host, target }, body))
     }

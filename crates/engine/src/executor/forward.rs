@@ -10,6 +10,7 @@ use vane_core::rules::action::{Forward, ForwardedHost};
 
 use crate::body::{BodyLimits, BodyWatch, RequestBody};
 use crate::executor::{Matched, unix_ms};
+use crate::floor::Limit;
 use crate::flow::{Interim, Switched};
 use crate::message::forwarded::{self, Seen};
 use crate::message::hop_by_hop::{self, RequestHops};
@@ -27,6 +28,9 @@ impl Matched<'_> {
         match self.exchange(forward, &origin, body).await {
             Ok(response) => response,
             Err(failure) => {
+                if failure.kind == FailureKind::BodyIdle {
+                    flow.shared.floor.refuse(Limit::BodyIdle, flow.remote().ip(), "request");
+                }
                 let rule = &flow.program.graph.rule(rule).name;
                 if failure.kind.is_clients() {
                     tracing::debug!(%rule, remote = %flow.remote(), %failure, "request failed");
@@ -115,6 +119,7 @@ impl Matched<'_> {
         match spoken {
             Spoken::Http1 => {
                 headers.insert(header::HOST, host);
+                join_cookies(&mut headers);
                 *request.uri_mut() = Uri::from(target);
             }
             Spoken::Http2 => {
@@ -151,11 +156,7 @@ impl Matched<'_> {
 
     fn set_forwarded(&mut self) {
         let host = self.sent_host();
-        let seen = Seen {
-            peer: self.flow.facts.remote.ip(),
-            scheme: "http",
-            host: host.as_ref().and_then(|host| host.to_str().ok()).unwrap_or_default(),
-        };
+        let seen = Seen { peer: &self.flow.peer, scheme: "http", host: host.as_ref() };
         let trusted = &self.flow.program.graph.trusted_proxies;
         forwarded::set(self.draft.headers_mut(), &seen, trusted);
     }
@@ -175,6 +176,19 @@ fn put_back(headers: &mut HeaderMap, hops: RequestHops, spoken: Spoken) {
         }
         (Spoken::Http2, _) if hops.te_trailers => drop(headers.insert(header::TE, trailers)),
         _ => {}
+    }
+}
+
+/// HTTP/2 lets a client send its cookies in several fields, HTTP/1.1 does not, by
+/// [RFC 9113 §8.2.3](https://www.rfc-editor.org/rfc/rfc9113#section-8.2.3).
+fn join_cookies(headers: &mut HeaderMap) {
+    if headers.get_all(header::COOKIE).iter().nth(1).is_none() {
+        return;
+    }
+    let crumbs: Vec<_> =
+        headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if let Ok(whole) = HeaderValue::from_bytes(&crumbs.join(b"; ".as_slice())) {
+        headers.insert(header::COOKIE, whole);
     }
 }
 

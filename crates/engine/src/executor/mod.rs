@@ -20,6 +20,7 @@ use crate::flow::Flow;
 use crate::middleware::headers::{self, PreparedEdit};
 use crate::middleware::rate_limit::Decision;
 use crate::middleware::rewrite;
+use crate::registry::ConnectionKind;
 use crate::response::{Closed, ResponseBody, limited, plain, refused};
 
 /// Answers one request.
@@ -55,7 +56,7 @@ fn admit(flow: &Flow) -> Result<(), Response<ResponseBody>> {
     flow.shared.floor.refuse(Limit::RequestRate, flow.remote().ip(), "");
     let second = std::time::Duration::from_secs(1);
     let mut response = limited(StatusCode::TOO_MANY_REQUESTS, second);
-    if flow.place.entry.kind() != crate::registry::ConnectionKind::Http2 {
+    if flow.place.entry.kind() != ConnectionKind::Http2 {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     Err(response)
@@ -89,7 +90,11 @@ fn refuse_connect() -> Response<ResponseBody> {
 fn refuse_malformed(flow: &Flow, problem: &dyn std::fmt::Display) -> Response<ResponseBody> {
     let details = problem.to_string();
     flow.shared.floor.refuse(Limit::Head, flow.remote().ip(), &details);
-    refused(StatusCode::BAD_REQUEST, &details)
+    let mut response = refused(StatusCode::BAD_REQUEST, &details);
+    if flow.place.entry.kind() != ConnectionKind::Http2 {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
 }
 
 /// A request for which a rule has been found.

@@ -2,7 +2,6 @@
 //! `X-Forwarded-Proto`, `X-Forwarded-Host`, and `Forwarded` by
 //! [RFC 7239](https://www.rfc-editor.org/rfc/rfc7239).
 
-use std::fmt::Write as _;
 use std::net::IpAddr;
 
 use bytes::{BufMut as _, Bytes, BytesMut};
@@ -10,15 +9,36 @@ use http::header::FORWARDED;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use ipnet::IpNet;
 
+/// The peer of a connection, in the forms that the fields want. Made once for a connection.
+#[derive(Debug, Clone)]
+pub struct Peer {
+    address: IpAddr,
+    text: HeaderValue,
+    node: Box<str>,
+}
+
+impl Peer {
+    /// The forms of `address`.
+    pub fn new(address: IpAddr) -> Self {
+        let text = HeaderValue::try_from(address.to_string());
+        let node = match address {
+            IpAddr::V4(address) => format!("for={address}"),
+            IpAddr::V6(address) => format!("for=\"[{address}]\""),
+        };
+        let text = text.expect("an address is a legal header value");
+        Self { address, text, node: node.into() }
+    }
+}
+
 /// What this proxy itself has seen of the client.
 #[derive(Debug, Clone, Copy)]
 pub struct Seen<'a> {
     /// The peer of the connection.
-    pub peer: IpAddr,
+    pub peer: &'a Peer,
     /// `http` or `https`.
     pub scheme: &'static str,
-    /// The host as the client sent it, port included; empty where it sent none.
-    pub host: &'a str,
+    /// The host as the client sent it, port included; nothing where it sent none.
+    pub host: Option<&'a HeaderValue>,
 }
 
 /// Sets the four fields.
@@ -27,23 +47,29 @@ pub struct Seen<'a> {
 /// scheme and host that it sent stay. Otherwise whatever it sent is replaced. A field without a
 /// value of its own (no host) is left out.
 pub fn set(headers: &mut HeaderMap, seen: &Seen<'_>, trusted_proxies: &[IpNet]) {
-    let trusted = is_trusted(seen.peer, trusted_proxies);
+    let trusted = is_trusted(seen.peer.address, trusted_proxies);
     let mut text = BytesMut::with_capacity(TYPICAL);
 
     append_to(&mut text, headers, &X_FORWARDED_FOR, trusted);
-    write_address(&mut text, seen.peer);
-    insert(headers, X_FORWARDED_FOR, text.split().freeze());
+    if text.is_empty() {
+        headers.insert(X_FORWARDED_FOR, seen.peer.text.clone());
+    } else {
+        text.put_slice(seen.peer.text.as_bytes());
+        insert(headers, X_FORWARDED_FOR, text.split().freeze());
+    }
 
     append_to(&mut text, headers, &FORWARDED, trusted);
     write_element(&mut text, seen);
-    insert(headers, FORWARDED, text.split().freeze());
+    insert(headers, FORWARDED, text.freeze());
 
     if !(trusted && headers.contains_key(X_FORWARDED_PROTO)) {
         headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(seen.scheme));
     }
     if !(trusted && headers.contains_key(X_FORWARDED_HOST)) {
-        text.put_slice(seen.host.as_bytes());
-        insert(headers, X_FORWARDED_HOST, text.freeze());
+        match seen.host {
+            Some(host) if !host.is_empty() => drop(headers.insert(X_FORWARDED_HOST, host.clone())),
+            _ => drop(headers.remove(X_FORWARDED_HOST)),
+        }
     }
 }
 
@@ -63,20 +89,12 @@ fn append_to(text: &mut BytesMut, headers: &HeaderMap, name: &HeaderName, truste
     }
 }
 
-fn write_address(text: &mut BytesMut, address: IpAddr) {
-    write!(text, "{address}").expect("the buffer grows");
-}
-
 /// One `forwarded-element`. Colons need quotes, and so does every host that is not a token.
 fn write_element(text: &mut BytesMut, seen: &Seen<'_>) {
-    match seen.peer {
-        IpAddr::V4(address) => write!(text, "for={address}"),
-        IpAddr::V6(address) => write!(text, "for=\"[{address}]\""),
-    }
-    .expect("the buffer grows");
-    if !seen.host.is_empty() {
+    text.put_slice(seen.peer.node.as_bytes());
+    if let Some(host) = seen.host.and_then(|host| host.to_str().ok()).filter(|h| !h.is_empty()) {
         text.put_slice(b";host=");
-        write_host(text, seen.host);
+        write_host(text, host);
     }
     text.put_slice(b";proto=");
     text.put_slice(seen.scheme.as_bytes());
@@ -125,7 +143,9 @@ mod tests {
         for (name, value) in sent {
             headers.append(*name, HeaderValue::from_static(value));
         }
-        let seen = Seen { peer: peer.parse().unwrap(), scheme: "https", host };
+        let peer = Peer::new(peer.parse().unwrap());
+        let host = HeaderValue::from_str(host).unwrap();
+        let seen = Seen { peer: &peer, scheme: "https", host: Some(&host) };
         set(&mut headers, &seen, &["10.0.0.0/8".parse().unwrap()]);
         headers
     }

@@ -28,12 +28,15 @@ pub struct RequestHops {
 /// `Connection` names it; no such field is ever a connection option, and a client must not get a
 /// field dropped that later hops rely on.
 pub fn strip_request(headers: &mut HeaderMap) -> RequestHops {
+    let present = Present::among(headers);
+    if !present.any {
+        return RequestHops::default();
+    }
     let hops = RequestHops {
         upgrade: wants_upgrade(headers).cloned(),
         te_trailers: takes_trailers(headers),
     };
-    strip(headers);
-    headers.remove(TE);
+    strip(headers, present);
     headers.remove(UPGRADE);
     headers.remove(PROXY_AUTHORIZATION);
     hops
@@ -44,13 +47,48 @@ pub fn strip_request(headers: &mut HeaderMap) -> RequestHops {
 /// With `keep_upgrade`, for a 101 that is passed on, `Upgrade` stays and `Connection: upgrade` is
 /// put back.
 pub fn strip_response(headers: &mut HeaderMap, keep_upgrade: bool) {
-    strip(headers);
+    let present = Present::among(headers);
+    if !present.any {
+        return;
+    }
+    strip(headers, present);
     headers.remove(PROXY_AUTHENTICATE);
     headers.remove("proxy-authentication-info");
     if keep_upgrade && headers.contains_key(UPGRADE) {
         headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
     } else {
         headers.remove(UPGRADE);
+    }
+}
+
+/// Which of the fields in question a message has, found in one pass over its names: most
+/// messages have none, and each look-up of a field that is not there costs a hash.
+#[derive(Debug, Clone, Copy, Default)]
+struct Present {
+    any: bool,
+    connection: bool,
+    other: bool,
+}
+
+impl Present {
+    fn among(headers: &HeaderMap) -> Self {
+        let mut present = Self::default();
+        for name in headers.keys() {
+            match name.as_str() {
+                "connection" => present.connection = true,
+                "keep-alive"
+                | "proxy-connection"
+                | "transfer-encoding"
+                | "te"
+                | "upgrade"
+                | "proxy-authorization"
+                | "proxy-authenticate"
+                | "proxy-authentication-info" => present.other = true,
+                _ => continue,
+            }
+            present.any = true;
+        }
+        present
     }
 }
 
@@ -87,16 +125,21 @@ fn name_of(text: &str, end: char) -> &str {
     text.split(end).next().unwrap_or_default().trim_ascii()
 }
 
-fn strip(headers: &mut HeaderMap) {
-    let further: Vec<_> = headers.get_all(CONNECTION).iter().skip(1).cloned().collect();
-    if let Some(first) = headers.remove(CONNECTION) {
-        for option in std::iter::once(&first).chain(&further).flat_map(tokens) {
-            remove_named(headers, option);
+fn strip(headers: &mut HeaderMap, present: Present) {
+    if present.connection {
+        let further: Vec<_> = headers.get_all(CONNECTION).iter().skip(1).cloned().collect();
+        if let Some(first) = headers.remove(CONNECTION) {
+            for option in std::iter::once(&first).chain(&further).flat_map(tokens) {
+                remove_named(headers, option);
+            }
         }
     }
-    headers.remove("keep-alive");
-    headers.remove("proxy-connection");
-    headers.remove(TRANSFER_ENCODING);
+    if present.other {
+        headers.remove("keep-alive");
+        headers.remove("proxy-connection");
+        headers.remove(TRANSFER_ENCODING);
+        headers.remove(TE);
+    }
 }
 
 fn remove_named(headers: &mut HeaderMap, option: &str) {

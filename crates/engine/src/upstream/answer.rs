@@ -21,6 +21,7 @@ pub(crate) struct AnswerBody {
     lease: Option<Lease>,
     idle: Duration,
     timer: Option<Pin<Box<Sleep>>>,
+    broken: Option<hyper::Error>,
 }
 
 /// An HTTP/1.1 connection that an answer still comes over.
@@ -46,7 +47,7 @@ pub(crate) enum AnswerFailure {
 impl AnswerBody {
     /// A body that may pause for `idle` between two pieces. HTTP/2 needs no lease.
     pub(crate) fn new(incoming: Incoming, lease: Option<Lease>, idle: Duration) -> Self {
-        Self { incoming, lease, idle, timer: None }
+        Self { incoming, lease, idle, timer: None, broken: None }
     }
 
     /// Gives the connection of an answer without a body back at once.
@@ -92,6 +93,9 @@ impl Body for AnswerBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, AnswerFailure>>> {
         let this = self.get_mut();
+        if let Some(error) = this.broken.take() {
+            return Poll::Ready(Some(Err(AnswerFailure::Broken(error))));
+        }
         let Poll::Ready(piece) = this.poll_piece(cx) else {
             let failure = ready!(this.poll_idle(cx));
             return Poll::Ready(Some(Err(failure)));
@@ -103,6 +107,12 @@ impl Body for AnswerBody {
             _ => true,
         };
         this.settle(cx, last);
+        if let Some(Err(error)) = piece {
+            // Whoever writes flushes now what came before; the failure would throw it away.
+            this.broken = Some(error);
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         Poll::Ready(piece.map(|frame| frame.map_err(AnswerFailure::Broken)))
     }
 

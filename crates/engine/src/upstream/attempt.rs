@@ -84,7 +84,8 @@ impl Exchange<'_> {
     ) -> Result<Answer, Failure> {
         match spoken {
             Spoken::Http1 => self.send_http1(request).await,
-            Spoken::Http2 => self.send_http2(request).await,
+            // Apart from the other, so that its future is not as large as both.
+            Spoken::Http2 => Box::pin(self.send_http2(request)).await,
         }
     }
 
@@ -100,12 +101,19 @@ impl Exchange<'_> {
                         Some(again) if self.may_retry(&failure, lost) => again,
                         _ => return Err(failure),
                     };
+                    // A request that breaks its connection must not break all of them.
+                    if !lost.unsent {
+                        break;
+                    }
                 }
             }
         }
-        let stream = self.connect().await?;
-        let fresh = Box::new(Http1::handshake(stream).await?);
+        let fresh = Box::pin(self.connect_http1()).await?;
         self.over_http1(fresh, request).await.map_err(|(failure, _)| failure)
+    }
+
+    async fn connect_http1(&self) -> Result<Box<Http1>, Failure> {
+        Ok(Box::new(Http1::handshake(self.connect().await?).await?))
     }
 
     async fn over_http1(
@@ -144,9 +152,24 @@ impl Exchange<'_> {
                 }
             }
         }
+        let sender = self.connect_http2().await?;
+        self.over_http2(sender, request).await.map_err(|(failure, _)| failure)
+    }
+
+    /// The connection that another request has made meanwhile, or a new one. Where the other
+    /// request's attempt failed, those that waited for it try side by side.
+    async fn connect_http2(&self) -> Result<Http2, Failure> {
+        let connecting = self.pool.connecting(self.origin.id);
+        let first = connecting.try_lock();
+        if first.is_err() {
+            drop(connecting.lock().await);
+            if let Some(sender) = self.pool.http2(self.origin.id) {
+                return Ok(sender);
+            }
+        }
         let sender = http2::handshake(self.connect().await?).await?;
         self.pool.put_http2(self.origin.id, sender.clone());
-        self.over_http2(sender, request).await.map_err(|(failure, _)| failure)
+        Ok(sender)
     }
 
     async fn over_http2(

@@ -48,6 +48,14 @@ impl Stream {
         }
     }
 
+    /// Makes the coming close a reset, where the transport knows one.
+    pub(crate) fn reset_on_close(&self) {
+        if let Self::Tcp(stream) = self {
+            // Fails only on a socket that is gone already.
+            let _ = stream.set_zero_linger();
+        }
+    }
+
     /// A second handle on the same socket, for [`is_quiet`].
     pub(crate) fn probe(&self) -> io::Result<OwnedFd> {
         match self {

@@ -1,7 +1,7 @@
 //! The idle upstream connections of one worker.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::upstream::http1::Http1;
@@ -11,6 +11,9 @@ use crate::upstream::http2::Http2;
 const MOST_IDLE: usize = 256;
 /// How long one is kept.
 const IDLE_TIME: Duration = Duration::from_secs(50);
+/// How long one may have been idle for a request that must not be sent twice. Servers keep idle
+/// connections for longer than this.
+const SURE_TIME: Duration = Duration::from_secs(1);
 
 /// The idle upstream connections of one worker, by server. Only that worker uses it, so its
 /// lock is never waited for.
@@ -23,14 +26,20 @@ pub(crate) struct Pool {
 struct Idle {
     http1: HashMap<u64, Vec<Box<Http1>>>,
     http2: HashMap<u64, Http2>,
+    connecting: HashMap<u64, Arc<tokio::sync::Mutex<()>>>,
 }
 
 impl Pool {
     /// The idle connection to the server `origin` that was used last and still stands. With
-    /// `sure`, see [`Http1::is_usable`].
+    /// `sure`, only one that has been idle for so short a time that no server's own timeout ends
+    /// it in this moment; see also [`Http1::is_usable`].
     pub(crate) fn take_http1(&self, origin: u64, sure: bool) -> Option<Box<Http1>> {
         loop {
-            let mut connection = self.lock().http1.get_mut(&origin)?.pop()?;
+            let mut connection = self
+                .lock()
+                .http1
+                .get_mut(&origin)?
+                .pop_if(|last| !sure || last.since.elapsed() < SURE_TIME)?;
             if connection.is_usable(sure) {
                 return Some(connection);
             }
@@ -64,6 +73,11 @@ impl Pool {
         self.lock().http2.insert(origin, sender);
     }
 
+    /// Held by the request that connects to `origin` by HTTP/2.
+    pub(crate) fn connecting(&self, origin: u64) -> Arc<tokio::sync::Mutex<()>> {
+        Arc::clone(self.lock().connecting.entry(origin).or_default())
+    }
+
     /// Closes connections that their server has closed or that have been idle for too long.
     pub(crate) fn sweep(&self, now: Instant) {
         let mut idle = self.lock();
@@ -74,6 +88,7 @@ impl Pool {
         }
         idle.http1.retain(|_, connections| !connections.is_empty());
         idle.http2.retain(|_, sender| sender.is_ready());
+        idle.connecting.retain(|_, connecting| Arc::strong_count(connecting) > 1);
     }
 
     fn lock(&self) -> MutexGuard<'_, Idle> {

@@ -80,6 +80,7 @@ async fn a_client_that_takes_no_byte_of_its_answer_is_dropped() {
     let (origin, rig) = limited(&[("VANE_SEC_BODY_IDLE_MS", "300")]).await;
     let mut client = rig.client().await;
     client.send(get_with("/stream/100000000", "")).await.unwrap();
+    until("the first bytes", LIMIT, async || origin.streamed() > 0).await;
     until("the connection to be dropped", LIMIT, async || rig.open().await == 0).await;
     assert_eq!(1, rig.refused("body_idle").await);
     until("the upstream connection to end", LIMIT, async || origin.connections_open() == 0).await;

@@ -4,7 +4,7 @@ use integration::config_dir::ConfigDir;
 use integration::failure::Failure;
 use serde_json::{Value, json};
 
-use super::rig::{LIMIT, Rig, Strict, get_with, on_loopback, post, proxied};
+use super::rig::{Rig, Strict, get_with, on_loopback, post, proxied};
 
 async fn using(middleware: Value) -> (Strict, Rig) {
     let origin = Strict::start().await;
@@ -161,7 +161,6 @@ async fn a_body_over_the_limit_is_too_large() {
     assert_eq!(200, rig.exchange(post("/echo", &[0; 1024])).await.unwrap().status);
     let mut client = rig.client().await;
     assert_eq!(413, client.exchange(post("/echo", &[0; 1025])).await.unwrap().status);
-    assert!(client.is_closed_by_peer(LIMIT).await);
     assert_eq!(1, origin.count());
     let chunk = format!("400\r\n{}\r\n", "x".repeat(1024));
     let request = format!(

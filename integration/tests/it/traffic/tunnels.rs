@@ -23,8 +23,7 @@ async fn tunnelled(behaviour: Behaviour) -> (TcpOrigin, Rig) {
 
 async fn ended(rig: &Rig) -> Value {
     let line = rig.vaned.wait_for_log(|line| line.contains("tunnel ended")).await;
-    let line: Value = serde_json::from_str(&line).unwrap();
-    line["fields"].clone()
+    serde_json::from_str(&line).unwrap()
 }
 
 #[tokio::test]

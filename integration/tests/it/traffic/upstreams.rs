@@ -7,7 +7,7 @@ use integration::accept::Acceptor;
 use integration::config_dir::ConfigDir;
 use integration::http_origin::HttpOrigin;
 use integration::load::{Mix, keep_alive_clients, posts};
-use integration::wait::until;
+use integration::wait::{pass, until};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -43,7 +43,7 @@ impl Scripted {
             async move {
                 let _ = read_until(&mut stream, &awaited).await;
                 let _ = stream.write_all(answer.as_bytes()).await;
-                let _ = stream.read(&mut [0; 1]).await;
+                let _ = stream.read_to_end(&mut Vec::new()).await;
             }
         })
         .await
@@ -69,7 +69,7 @@ async fn say(mut stream: TcpStream, answers: &[&str]) -> std::io::Result<()> {
         stream.write_all(answer.as_bytes()).await?;
     }
     // Until the peer has closed as well, so that it gets no reset.
-    stream.read(&mut [0; 1]).await?;
+    stream.read_to_end(&mut Vec::new()).await?;
     Ok(())
 }
 
@@ -136,18 +136,48 @@ async fn what_is_no_http_is_a_bad_gateway() {
 async fn connections_that_the_server_closes_while_idle_cost_no_client_an_error() {
     let (origin, rig) = proxied().await;
     let mix = Mix::new("a").get("/bytes/10").get("/chunked/5000").pause(Duration::from_millis(2));
-    let gets = keep_alive_clients(8, rig.addr, &mix);
-    let posts = posts(8, rig.addr, "a", &[0, 10, 5000, 100_000]);
+    let load = keep_alive_clients(12, rig.addr, &mix);
     for _ in 0..40 {
-        gets.more_answers(8).await;
-        posts.more_answers(4).await;
+        load.more_answers(10).await;
         origin.close_idle_now().await;
     }
-    let (mut tally, posted) = (gets.stop().await, posts.stop().await);
-    tally += posted;
+    let tally = load.stop().await;
     tally.assert_nothing_lost();
     assert_eq!(tally.sent, origin.count());
     assert_eq!(Vec::<String>::new(), origin.repeated_ids());
+}
+
+/// HTTP/1.1 has no way to learn whether a request was processed whose connection ended under it
+/// (RFC 9110 §9.2.2), so one that must not be repeated is answered 502 then.
+#[tokio::test]
+async fn a_post_is_never_sent_twice_wherever_its_connection_ends() {
+    let (origin, rig) = proxied().await;
+    let load = posts(8, rig.addr, "a", &[0, 10, 5000, 100_000]);
+    for _ in 0..30 {
+        load.more_answers(8).await;
+        origin.close_idle_now().await;
+    }
+    let tally = load.stop().await;
+    assert_eq!(Vec::<String>::new(), origin.repeated_ids());
+    assert_eq!(tally.wrong, tally.failures(), "{tally}");
+    assert_eq!(tally.sent, tally.answered + tally.wrong, "{tally}");
+    assert!(tally.problems.iter().all(|problem| problem.contains("status 502")), "{tally}");
+    assert!(tally.answered > 8 * tally.wrong, "{tally}");
+}
+
+#[tokio::test]
+async fn a_post_does_not_meet_the_idle_timeout_of_its_server() {
+    let (origin, rig) = proxied().await;
+    let mut client = rig.client().await;
+    for _ in 0..2 {
+        assert_eq!("x", client.post("/echo", "a", b"x").await.unwrap().text());
+    }
+    assert_eq!(1, origin.connections_accepted());
+    pass(Duration::from_millis(1100)).await;
+    assert_eq!("x", client.post("/echo", "a", b"x").await.unwrap().text());
+    assert_eq!(2, origin.connections_accepted());
+    assert_eq!(200, client.get("/bytes/1", "a").await.unwrap().status);
+    assert_eq!(2, origin.connections_accepted());
 }
 
 #[tokio::test]
