@@ -44,7 +44,10 @@ impl CommandError {
 
 fn report_of_client(error: &ClientError, palette: Palette) -> String {
     let details = match error {
-        ClientError::No { data, .. } => diagnostics::rendered(&data["diagnostics"], palette),
+        ClientError::No { data, .. } => match data["rendered"].as_str() {
+            Some(rendered) if !rendered.is_empty() => printable(rendered),
+            _ => diagnostics::rendered(&data["diagnostics"], palette),
+        },
         _ => String::new(),
     };
     let help = match error.help() {

@@ -65,7 +65,9 @@ pub(crate) async fn reload(world: &Arc<World>, trigger: ReloadTrigger) -> Reload
     let (outcome, plan) = commit(world, prepare).await;
     let mut view = view(world, trigger, outcome, begun.elapsed());
     view.plan = plan.as_ref().map(Plan::json);
+    view.text = plan.as_ref().map(Plan::text);
     view.diagnostics = diagnostics;
+    view.rendered = render::text(&said.diagnostics, &said.sources, false);
     let reloaded = Reloaded { view, said };
     let is_said_apart = outcome == ReloadOutcome::Refused && is_boot_on_stderr(world, trigger);
     reloaded.log(plan.as_ref(), is_said_apart);
@@ -194,7 +196,9 @@ fn view(
         at_unix_ms: milliseconds(now),
         duration_ms: milliseconds(took),
         plan: None,
+        text: None,
         diagnostics: json!([]),
+        rendered: String::new(),
     }
 }
 

@@ -6,8 +6,8 @@ use vane_mgmt::views::{ReloadOutcome, ReloadView};
 
 use crate::connect::Context;
 use crate::error::CommandError;
+use crate::output::json;
 use crate::output::words::{duration, printable, short_hash};
-use crate::output::{diagnostics, json};
 
 pub(super) fn run(context: &Context) -> Result<(), CommandError> {
     let result = context.ask(&Request::Reload)?;
@@ -15,9 +15,8 @@ pub(super) fn run(context: &Context) -> Result<(), CommandError> {
         return context.print(&json::line(&result));
     }
     let view: ReloadView = result_view(Request::Reload.method(), result)?;
-    let warnings = diagnostics::rendered(&view.diagnostics, context.output.remarks);
-    context.output.remark(&warnings);
-    context.print(&rendered(&view))
+    context.output.remark(&printable(&view.rendered));
+    context.print(&(rendered(&view) + view.text.as_deref().unwrap_or_default()))
 }
 
 fn rendered(view: &ReloadView) -> String {

@@ -52,7 +52,7 @@ fn stats() -> Value {
         "last_reload": {
             "outcome": "refused", "generation": 3, "graph_hash": "0123456789abcdef",
             "trigger": "watch", "at_unix_ms": 1_700_000_000_000u64, "duration_ms": 12,
-            "plan": null, "diagnostics": []
+            "plan": null, "text": null, "diagnostics": [], "rendered": ""
         },
         "generations": [
             { "generation": 1, "connections": 2 }, { "generation": 2, "connections": 1 },
@@ -91,7 +91,9 @@ fn reload(outcome: &str) -> Value {
         "diagnostics": [{
             "code": "unreachable-rule", "severity": "warning", "message": "`b` can never match",
             "file": "rules/a.json", "line": 7, "column": 3
-        }]
+        }],
+        "text": null,
+        "rendered": "warning[unreachable-rule]: `b` can never match\n  --> rules/a.json:7:3\n\n"
     })
 }
 

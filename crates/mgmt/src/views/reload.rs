@@ -22,8 +22,12 @@ pub struct ReloadView {
     pub duration_ms: u64,
     /// What changed, in the compiler's form; absent when nothing was installed.
     pub plan: Option<Value>,
+    /// The plan for people; absent when nothing was installed.
+    pub text: Option<String>,
     /// What the compiler said, an array in its own form.
     pub diagnostics: Value,
+    /// What the compiler said, for people, without colour; empty when it said nothing.
+    pub rendered: String,
 }
 
 /// What became of a reload.

@@ -102,11 +102,14 @@ fn a_reload_has_this_form() {
         at_unix_ms: 1_700_000_000_000,
         duration_ms: 12,
         plan: Some(json!({ "listeners": [] })),
+        text: Some("no change\n".to_owned()),
         diagnostics: json!([]),
+        rendered: String::new(),
     };
     let expected = concat!(
         r#"{"outcome":"installed","generation":2,"graph_hash":"ab12","trigger":"sighup","#,
-        r#""at_unix_ms":1700000000000,"duration_ms":12,"plan":{"listeners":[]},"diagnostics":[]}"#
+        r#""at_unix_ms":1700000000000,"duration_ms":12,"plan":{"listeners":[]},"#,
+        r#""text":"no change\n","diagnostics":[],"rendered":""}"#
     );
     golden(&view, expected);
 }
