@@ -148,6 +148,8 @@ impl Connection {
             Ok(target) => target,
             Err(failure) => {
                 let remote = self.facts.remote;
+                // A target that broke off at once looks the same from here.
+                let _ = self.stream.set_zero_linger();
                 return tracing::warn!(%remote, target = %tunnel.to, %failure, "tunnel failed");
             }
         };

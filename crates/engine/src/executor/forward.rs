@@ -7,6 +7,7 @@ use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, Version, 
 use hyper::body::Incoming;
 use vane_core::graph::render::render;
 use vane_core::rules::action::{Forward, ForwardedHost};
+use vane_core::value::units::ByteSize;
 
 use crate::body::{BodyLimits, BodyWatch, RequestBody};
 use crate::executor::{Matched, unix_ms};
@@ -79,7 +80,7 @@ impl Matched<'_> {
     fn body_limits(&self) -> BodyLimits {
         let size = self.flow.program.graph.rule(self.rule).max_body;
         BodyLimits {
-            size: size.map(|size| size.bytes()),
+            size: size.map(ByteSize::bytes),
             idle: self.flow.shared.settings.floor.body_idle,
         }
     }

@@ -24,6 +24,7 @@ pub(crate) struct Pool {
 
 #[derive(Debug, Default)]
 struct Idle {
+    #[expect(clippy::vec_box, reason = "a connection is moved often and is large")]
     http1: HashMap<u64, Vec<Box<Http1>>>,
     http2: HashMap<u64, Http2>,
     connecting: HashMap<u64, Arc<tokio::sync::Mutex<()>>>,

@@ -90,12 +90,12 @@ impl Rig {
         self.stats().await["connections"]["open"].as_u64().unwrap()
     }
 
-    /// The memory that the daemon occupies, in bytes.
+    /// The memory that the daemon has taken for itself, in bytes; pages of its program not counted.
     pub(super) fn resident(&self) -> u64 {
-        let path = format!("/proc/{}/statm", self.vaned.pid());
-        let pages = std::fs::read_to_string(path).unwrap();
-        let pages: u64 = pages.split(' ').nth(1).unwrap().parse().unwrap();
-        pages * rustix::param::page_size() as u64
+        let path = format!("/proc/{}/status", self.vaned.pid());
+        let status = std::fs::read_to_string(path).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
     }
 }
 

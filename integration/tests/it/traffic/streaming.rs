@@ -9,8 +9,8 @@ use integration::wait::until;
 
 use super::rig::{LIMIT, get_with, proxied};
 
-/// What one exchange that stands still may occupy, sockets not counted.
-const BOUND: u64 = 8 << 20;
+/// What one exchange of 64 MiB that stands still may occupy, sockets not counted.
+const BOUND: u64 = 12 << 20;
 
 #[tokio::test]
 async fn an_origin_that_does_not_read_holds_the_client_back() {
