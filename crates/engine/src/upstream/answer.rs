@@ -51,8 +51,8 @@ impl AnswerBody {
     }
 
     /// Gives the connection of an answer without a body back at once.
-    pub(crate) fn settle_if_empty(&mut self, cx: &mut Context<'_>) {
-        self.settle(cx, self.incoming.is_end_stream());
+    pub(crate) fn settle_if_empty(&mut self) {
+        self.settle(self.incoming.is_end_stream());
     }
 
     fn poll_piece(
@@ -66,10 +66,10 @@ impl AnswerBody {
     }
 
     /// Gives the connection back once nothing more of this answer can come over it.
-    fn settle(&mut self, cx: &mut Context<'_>, ended: bool) {
+    fn settle(&mut self, ended: bool) {
         if ended
             && let Some(mut lease) = self.lease.take()
-            && lease.connection.is_reusable(cx)
+            && lease.connection.is_reusable()
         {
             lease.pool.put_http1(lease.origin, lease.connection);
         }
@@ -106,7 +106,7 @@ impl Body for AnswerBody {
             Some(Ok(frame)) => frame.is_trailers() || this.incoming.is_end_stream(),
             _ => true,
         };
-        this.settle(cx, last);
+        this.settle(last);
         if let Some(Err(error)) = piece {
             // Whoever writes flushes now what came before; the failure would throw it away.
             this.broken = Some(error);

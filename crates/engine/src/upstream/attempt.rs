@@ -5,7 +5,6 @@ use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::Poll;
 
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
@@ -129,11 +128,7 @@ impl Exchange<'_> {
         let lease = Lease { connection, pool: Arc::clone(self.pool), origin: self.origin.id };
         let mut response =
             response.map(|body| AnswerBody::new(body, Some(lease), self.timeouts.idle));
-        std::future::poll_fn(|cx| {
-            response.body_mut().settle_if_empty(cx);
-            Poll::Ready(())
-        })
-        .await;
+        response.body_mut().settle_if_empty();
         Ok(Answer::Response(response))
     }
 

@@ -39,10 +39,10 @@ impl Http1 {
     /// When the stream fails at once.
     pub(crate) async fn handshake(stream: Stream) -> Result<Self, Failure> {
         let probe = stream.probe().map_err(Failure::connect)?;
-        let mut builder = http1::Builder::new();
-        builder.max_headers(256);
-        let (sender, connection) =
-            builder.handshake(TokioIo::new(stream)).await.map_err(Failure::exchange)?;
+        let (sender, connection) = http1::Builder::new()
+            .handshake(TokioIo::new(stream))
+            .await
+            .map_err(Failure::exchange)?;
         Ok(Self { sender, connection, probe, since: Instant::now(), reused: false, closed: false })
     }
 
@@ -67,11 +67,18 @@ impl Http1 {
         let mut answer = pin!(self.sender.try_send_request(request));
         let (connection, closed) = (&mut self.connection, &mut self.closed);
         std::future::poll_fn(|cx| {
+            let mut idle = Context::from_waker(Waker::noop());
             if !*closed {
                 *closed = poll_connection(connection, cx).is_ready();
             }
             // Only the connection resolves the answer, and it has just been driven.
-            answer.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+            let answered = answer.as_mut().poll(&mut idle);
+            if answered.is_ready() && !*closed {
+                // Whoever asks for the body drives the connection as well; the connection need
+                // not wake this very task to say that it was asked.
+                *closed = poll_connection(connection, &mut idle).is_ready();
+            }
+            answered
         })
         .await
     }
@@ -91,8 +98,8 @@ impl Http1 {
     }
 
     /// Whether the exchange is over on both sides and another one may follow.
-    pub(crate) fn is_reusable(&mut self, cx: &mut Context<'_>) -> bool {
-        self.drive(cx);
+    pub(crate) fn is_reusable(&mut self) -> bool {
+        self.drive(&mut Context::from_waker(Waker::noop()));
         !self.closed && self.sender.is_ready()
     }
 
