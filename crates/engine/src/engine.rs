@@ -1,5 +1,6 @@
 //! The engine as the daemon sees it: prepare, commit, drain, and a look inside.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
 use std::net::SocketAddr;
@@ -207,13 +208,11 @@ impl Engine {
         let mut listeners = self.lock();
         let (mut added, mut attempted) = (HashSet::new(), Vec::new());
         for spec in wanted {
-            let key = (spec.transport, spec.address);
-            if !listeners.serving.contains_key(&key) {
+            if let Entry::Vacant(place) = listeners.serving.entry((spec.transport, spec.address)) {
                 let (shared, workers) = (Arc::clone(&self.shared), Arc::clone(&self.workers));
-                let listener = Listener::start(spec.clone(), shared, workers);
-                added.insert(spec.written.clone());
+                let listener = place.insert(Listener::start(spec.clone(), shared, workers));
                 attempted.push(listener.attempted());
-                listeners.serving.insert(key, listener);
+                added.insert(spec.written.clone());
             }
         }
         for written in added {

@@ -115,6 +115,43 @@ async fn no_daemon_is_3_and_a_wrong_command_line_is_2() {
     }
 }
 
+/// S1. S7. What needs no daemon: a directory is checked and compiled without network, root, state
+/// or socket.
+#[tokio::test]
+async fn a_directory_is_checked_and_compiled_without_a_daemon() {
+    let config = ConfigDir::new().rule("only", says("127.0.0.1:0", "${UNSET:-old}"));
+    let dir = config.path().to_string_lossy().into_owned();
+    for command in ["check", "compile"] {
+        let output = Vane::new().run(&[command, &dir]).await;
+        assert_eq!(0, output.status, "{command}: {}", output.stderr);
+    }
+    config.write_rule("only", says("127.0.0.1:0", "${UNSET}"));
+    for command in ["check", "compile"] {
+        let output = Vane::new().run(&[command, &dir]).await;
+        assert_eq!(1, output.status, "{command}: {}", output.stdout);
+        assert!(output.stderr.contains("error[unset-variable]"), "{command}: {}", output.stderr);
+    }
+    assert_eq!(0, Vane::new().run(&["check", "--allow-unset", &dir]).await.status);
+}
+
+/// S1. The language is documented by the program itself.
+#[tokio::test]
+async fn the_language_is_printed_without_a_daemon() {
+    let prints: [(&[&str], &str); 5] = [
+        (&["schema", "rules"], "$schema"),
+        (&["schema", "config"], "$schema"),
+        (&["fields"], "http.host"),
+        (&["explain-error", "unknown-field"], "# unknown-field"),
+        (&["completions", "bash"], "vane"),
+    ];
+    for (args, part) in prints {
+        let output = Vane::new().run(args).await;
+        assert_eq!(0, output.status, "{args:?}: {}", output.stderr);
+        assert!(output.stdout.contains(part), "{args:?}: {}", output.stdout);
+    }
+    assert_ne!(0, Vane::new().run(&["explain-error", "unknown-feild"]).await.status);
+}
+
 /// S2. S5. The command line finds the socket where the daemon puts it.
 #[tokio::test]
 async fn both_programs_look_for_the_socket_in_the_same_place() {
