@@ -67,18 +67,20 @@ impl Http1 {
         let mut answer = pin!(self.sender.try_send_request(request));
         let (connection, closed) = (&mut self.connection, &mut self.closed);
         std::future::poll_fn(|cx| {
+            // An answer that is there already is taken without the connection knowing this task,
+            // which it would wake to say that the first piece of its body was taken.
             let mut idle = Context::from_waker(Waker::noop());
-            if !*closed {
-                *closed = poll_connection(connection, cx).is_ready();
+            for known in [false, true] {
+                if !*closed {
+                    let cx = if known { &mut *cx } else { &mut idle };
+                    *closed = poll_connection(connection, cx).is_ready();
+                }
+                // Only the connection resolves the answer, and it has just been driven.
+                if let Poll::Ready(answer) = answer.as_mut().poll(&mut idle) {
+                    return Poll::Ready(answer);
+                }
             }
-            // Only the connection resolves the answer, and it has just been driven.
-            let answered = answer.as_mut().poll(&mut idle);
-            if answered.is_ready() && !*closed {
-                // Whoever asks for the body drives the connection as well; the connection need
-                // not wake this very task to say that it was asked.
-                *closed = poll_connection(connection, &mut idle).is_ready();
-            }
-            answered
+            Poll::Pending
         })
         .await
     }
@@ -89,12 +91,15 @@ impl Http1 {
         body: &mut Incoming,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<http_body::Frame<bytes::Bytes>, hyper::Error>>> {
-        let idle = &mut Context::from_waker(Waker::noop());
-        if let Poll::Ready(frame) = Pin::new(&mut *body).poll_frame(idle) {
-            return Poll::Ready(frame);
+        // As with the head: what is there already is taken without a wake-up.
+        let mut idle = Context::from_waker(Waker::noop());
+        for known in [false, true] {
+            if let Poll::Ready(frame) = Pin::new(&mut *body).poll_frame(&mut idle) {
+                return Poll::Ready(frame);
+            }
+            self.drive(if known { cx } else { &mut idle });
         }
-        self.drive(cx);
-        Pin::new(body).poll_frame(idle)
+        Pin::new(body).poll_frame(&mut idle)
     }
 
     /// Whether the exchange is over on both sides and another one may follow.
