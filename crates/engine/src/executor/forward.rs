@@ -5,14 +5,15 @@ use std::sync::Arc;
 use http::uri::{Authority, Parts as UriParts, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, Version, header};
 use hyper::body::Incoming;
+use vane_core::graph::RuleId;
 use vane_core::graph::render::render;
-use vane_core::rules::action::{Forward, ForwardedHost};
+use vane_core::rules::action::{Forward, ForwardTimeouts, ForwardedHost};
 use vane_core::value::units::ByteSize;
 
 use crate::body::{BodyLimits, BodyWatch, RequestBody};
-use crate::executor::{Matched, unix_ms};
+use crate::executor::{Decision, Edits, Matched, unix_ms};
 use crate::floor::Limit;
-use crate::flow::{Interim, Switched};
+use crate::flow::{Flow, Interim, Switched};
 use crate::message::forwarded::{self, Seen};
 use crate::message::hop_by_hop::{self, RequestHops};
 use crate::response::{ResponseBody, failed};
@@ -20,38 +21,91 @@ use crate::upstream::attempt::{Answer, Exchange, Spoken};
 use crate::upstream::failure::{Failure, FailureKind};
 use crate::upstream::origin::Origin;
 
-impl Matched<'_> {
-    /// Carries out `forward`.
-    pub(super) async fn forward(self, forward: &Forward, body: Incoming) -> Response<ResponseBody> {
-        let flow = Arc::clone(self.flow);
-        let rule = self.rule;
-        let origin = Arc::clone(flow.program.server(forward.upstream));
-        match self.exchange(forward, &origin, body).await {
-            Ok(response) => response,
-            Err(failure) => {
-                if failure.kind == FailureKind::BodyIdle {
-                    flow.shared.floor.refuse(Limit::BodyIdle, flow.remote().ip(), "request");
-                }
-                let rule = &flow.program.graph.rule(rule).name;
-                if failure.kind.is_clients() {
-                    tracing::debug!(%rule, remote = %flow.remote(), %failure, "request failed");
-                } else {
-                    tracing::warn!(%rule, upstream = %origin.url, %failure, "request failed");
-                }
-                failed(&failure)
-            }
+/// A request on its way to a server.
+pub(super) struct Forwarding<'a> {
+    flow: &'a Arc<Flow>,
+    rule: RuleId,
+    origin: &'a Origin,
+    timeouts: ForwardTimeouts,
+    spoken: Spoken,
+    request: Request<RequestBody>,
+    /// What becomes of its body; nothing where it has none.
+    body: Option<Arc<BodyWatch>>,
+    /// Whether it asks for another protocol.
+    upgrade: bool,
+    edits: Edits<'a>,
+}
+
+impl<'a> Forwarding<'a> {
+    /// Sends the request and brings the answer back, or the answer to its failure.
+    pub(super) async fn run(self) -> Response<ResponseBody> {
+        let exchange = Exchange {
+            pool: &self.flow.worker.pool,
+            registry: &self.flow.worker.registry,
+            origin: self.origin,
+            timeouts: self.timeouts,
+            body: self.body,
+        };
+        let answer = match self.spoken {
+            Spoken::Http1 => exchange.send_http1(self.request).await,
+            // Apart from the other, so that this future is not as large as both.
+            Spoken::Http2 => Box::pin(exchange.send_http2(self.request)).await,
+        };
+        let outcome = answer.and_then(|answer| accept(answer, self.flow, &exchange, self.upgrade));
+        let mut response = outcome.unwrap_or_else(|failure| {
+            report(self.flow, self.rule, self.origin, &failure);
+            failed(&failure)
+        });
+        self.edits.apply(&mut response);
+        response
+    }
+}
+
+/// The response that an answer becomes; the other end of a tunnel is left with the flow.
+fn accept(
+    answer: Answer,
+    flow: &Flow,
+    exchange: &Exchange<'_>,
+    upgrade: bool,
+) -> Result<Response<ResponseBody>, Failure> {
+    match answer {
+        Answer::Response(response) => Ok(returned(response.map(ResponseBody::upstream), false)),
+        Answer::Switched(..) if !upgrade => Err(Failure::new(FailureKind::Protocol)),
+        Answer::Switched(head, stream, read) => {
+            flow.switch(Switched { stream, read, idle: exchange.timeouts.idle });
+            Ok(returned(head.map(|()| ResponseBody::whole(bytes::Bytes::new())), true))
         }
     }
+}
 
-    async fn exchange(
+fn report(flow: &Flow, rule: RuleId, origin: &Origin, failure: &Failure) {
+    if failure.kind == FailureKind::BodyIdle {
+        flow.shared.floor.refuse(Limit::BodyIdle, flow.remote().ip(), "request");
+    }
+    let rule = &flow.program.graph.rule(rule).name;
+    if failure.kind.is_clients() {
+        tracing::debug!(%rule, remote = %flow.remote(), %failure, "request failed");
+    } else {
+        tracing::warn!(%rule, upstream = %origin.url, %failure, "request failed");
+    }
+}
+
+impl<'a> Matched<'a> {
+    /// Prepares `forward`; a body that is known to be too large is refused here.
+    pub(super) fn forward(
         self,
         forward: &Forward,
-        origin: &Origin,
         body: Incoming,
-    ) -> Result<Response<ResponseBody>, Failure> {
-        let flow = Arc::clone(self.flow);
+        edits: Edits<'a>,
+    ) -> Decision<'a> {
+        let (flow, rule) = (self.flow, self.rule);
         let limits = self.body_limits();
-        self.check_length(&limits)?;
+        if let Err(failure) = self.check_length(&limits) {
+            let mut response = failed(&failure);
+            edits.apply(&mut response);
+            return Decision::Answer(response);
+        }
+        let origin = flow.program.server(forward.upstream);
         let expects = expects_continue(self.draft.headers());
         let (body, watch) = RequestBody::new(body, limits, expects);
         let spoken = Spoken::to(origin, forward.version);
@@ -60,21 +114,19 @@ impl Matched<'_> {
         if client_is_http1 && spoken == Spoken::Http1 {
             listen_to_interim(&mut request, Arc::clone(&flow.interim), watch.clone());
         }
-        let exchange = Exchange {
-            pool: &flow.worker.pool,
-            registry: &flow.worker.registry,
+        let timeouts = forward.timeouts;
+        let body = watch;
+        Decision::Forward(Forwarding {
+            flow,
+            rule,
             origin,
-            timeouts: forward.timeouts,
-            body: watch,
-        };
-        match exchange.send(spoken, request).await? {
-            Answer::Response(response) => Ok(returned(response.map(ResponseBody::upstream), false)),
-            Answer::Switched(..) if !upgrade => Err(Failure::new(FailureKind::Protocol)),
-            Answer::Switched(head, stream, read) => {
-                flow.switch(Switched { stream, read, idle: forward.timeouts.idle });
-                Ok(returned(head.map(|()| ResponseBody::whole(bytes::Bytes::new())), true))
-            }
-        }
+            timeouts,
+            spoken,
+            request,
+            body,
+            upgrade,
+            edits,
+        })
     }
 
     fn body_limits(&self) -> BodyLimits {

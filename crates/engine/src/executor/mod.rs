@@ -17,11 +17,11 @@ use vane_core::rules::action::Action;
 use vane_core::rules::middleware::{HeaderEdit, Middleware, RateLimit, Rewrite};
 
 use crate::executor::draft::Draft;
+use crate::executor::forward::Forwarding;
 use crate::floor::Limit;
 use crate::flow::Flow;
 use crate::middleware::headers::{self, PreparedEdit};
-use crate::middleware::rate_limit::Decision;
-use crate::middleware::rewrite;
+use crate::middleware::{rate_limit, rewrite};
 use crate::registry::ConnectionKind;
 use crate::response::{Closed, ResponseBody, limited, plain, refused};
 
@@ -38,15 +38,40 @@ pub(crate) async fn answer(
 ) -> Result<Response<ResponseBody>, Closed> {
     let active = flow.place.begin_request();
     let version = request.version();
-    let mut response = match admit(flow) {
-        Ok(()) => walk(flow, request).await?,
-        Err(refusal) => refusal,
+    let mut response = match decide(flow, request)? {
+        Decision::Answer(response) => response,
+        Decision::Forward(forwarding) => forwarding.run().await,
     };
     if version < Version::HTTP_2 && flow.is_leaving() {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     response.body_mut().keep(active);
     Ok(response)
+}
+
+/// What a request comes to. Everything up to here waits for nothing, so that what does wait, and
+/// is kept for as long, is small.
+enum Decision<'a> {
+    Answer(Response<ResponseBody>),
+    Forward(Forwarding<'a>),
+}
+
+fn decide(flow: &Arc<Flow>, request: Request<Incoming>) -> Result<Decision<'_>, Closed> {
+    if let Err(refusal) = admit(flow) {
+        return Ok(Decision::Answer(refusal));
+    }
+    if request.method() == Method::CONNECT {
+        return Ok(Decision::Answer(refuse_connect()));
+    }
+    let (draft, body) = match Draft::new(request) {
+        Ok(known) => known,
+        Err(problem) => return Ok(Decision::Answer(refuse_malformed(flow, &problem))),
+    };
+    let stop = walk::find(&flow.program.graph, flow.entry, &draft.facts(&flow.facts), &mut ());
+    match stop {
+        Stop::Matched { rule, next } => Matched { flow, rule, draft }.run(next, body),
+        _ => Ok(Decision::Answer(plain(StatusCode::NOT_FOUND))),
+    }
 }
 
 fn admit(flow: &Flow) -> Result<(), Response<ResponseBody>> {
@@ -62,24 +87,6 @@ fn admit(flow: &Flow) -> Result<(), Response<ResponseBody>> {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     Err(response)
-}
-
-async fn walk(
-    flow: &Arc<Flow>,
-    request: Request<Incoming>,
-) -> Result<Response<ResponseBody>, Closed> {
-    if request.method() == Method::CONNECT {
-        return Ok(refuse_connect());
-    }
-    let (draft, body) = match Draft::new(request) {
-        Ok(known) => known,
-        Err(problem) => return Ok(refuse_malformed(flow, &problem)),
-    };
-    let stop = walk::find(&flow.program.graph, flow.entry, &draft.facts(&flow.facts), &mut ());
-    match stop {
-        Stop::Matched { rule, next } => Matched { flow, rule, draft }.run(next, body).await,
-        _ => Ok(plain(StatusCode::NOT_FOUND)),
-    }
 }
 
 /// A proxy in front of servers tunnels to nowhere.
@@ -109,20 +116,36 @@ struct Matched<'a> {
 /// The node of an action, and what it does.
 type ActionAt<'g> = (NodeId, &'g Action);
 
-impl Matched<'_> {
-    async fn run(mut self, next: NodeId, body: Incoming) -> Result<Response<ResponseBody>, Closed> {
-        let program = Arc::clone(&self.flow.program);
+/// Edits of a response, with the values that they had when the request was walked.
+struct Edits<'a> {
+    flow: &'a Flow,
+    rule: RuleId,
+    edits: Vec<PreparedEdit<'a>>,
+}
+
+impl Edits<'_> {
+    fn apply(self, response: &mut Response<ResponseBody>) {
+        for edit in self.edits {
+            report_skipped(self.flow, self.rule, &edit.apply(response.headers_mut()));
+        }
+    }
+}
+
+impl<'a> Matched<'a> {
+    fn run(mut self, next: NodeId, body: Incoming) -> Result<Decision<'a>, Closed> {
         let (flow, rule) = (self.flow, self.rule);
         let mut edits = Vec::new();
-        let early = self.prepare(walk::steps(&program.graph, next), &mut edits);
+        let early = self.prepare(walk::steps(&flow.program.graph, next), &mut edits);
+        let edits = Edits { flow, rule, edits };
         let mut response = match early {
-            Ok((node, action)) => self.act(node, action, body).await?,
             Err(early) => early,
+            Ok((_, Action::Forward(forward))) => return Ok(self.forward(forward, body, edits)),
+            Ok((node, Action::Respond(respond))) => self.respond(node, respond),
+            Ok((_, Action::Redirect(redirect))) => self.redirect(redirect),
+            Ok((_, Action::Close | Action::Tunnel(_))) => return Err(Closed),
         };
-        for edit in edits {
-            report_skipped(flow, rule, &edit.apply(response.headers_mut()));
-        }
-        Ok(response)
+        edits.apply(&mut response);
+        Ok(Decision::Answer(response))
     }
 
     /// Runs the middleware up to the action, or to an early answer. Edits of the response are
@@ -179,22 +202,10 @@ impl Matched<'_> {
         let Some(limiter) = self.flow.program.limiter(node) else { return Ok(()) };
         let key = limiter.key(&self.draft.facts(&self.flow.facts));
         match limiter.check(key, Instant::now()) {
-            Decision::Allowed => Ok(()),
-            Decision::Limited { retry_after } => Err(limited(limit.status, retry_after)),
-        }
-    }
-
-    async fn act(
-        self,
-        node: NodeId,
-        action: &Action,
-        body: Incoming,
-    ) -> Result<Response<ResponseBody>, Closed> {
-        match action {
-            Action::Forward(forward) => Ok(self.forward(forward, body).await),
-            Action::Respond(respond) => Ok(self.respond(node, respond)),
-            Action::Redirect(redirect) => Ok(self.redirect(redirect)),
-            Action::Close | Action::Tunnel(_) => Err(Closed),
+            rate_limit::Decision::Allowed => Ok(()),
+            rate_limit::Decision::Limited { retry_after } => {
+                Err(limited(limit.status, retry_after))
+            }
         }
     }
 }

@@ -68,7 +68,7 @@ impl Spoken {
 }
 
 impl Exchange<'_> {
-    /// Sends `request` and waits for the head of the answer.
+    /// Sends `request` over HTTP/1.1 and waits for the head of the answer.
     ///
     /// # Errors
     /// When no connection could be made, or the one in use failed and trying again could do
@@ -76,19 +76,10 @@ impl Exchange<'_> {
     ///
     /// # Cancel safety
     /// Dropping the future ends the exchange; its connection is closed, not reused.
-    pub(crate) async fn send(
+    pub(crate) async fn send_http1(
         &self,
-        spoken: Spoken,
-        request: Request<RequestBody>,
+        mut request: Request<RequestBody>,
     ) -> Result<Answer, Failure> {
-        match spoken {
-            Spoken::Http1 => self.send_http1(request).await,
-            // Apart from the other, so that its future is not as large as both.
-            Spoken::Http2 => Box::pin(self.send_http2(request)).await,
-        }
-    }
-
-    async fn send_http1(&self, mut request: Request<RequestBody>) -> Result<Answer, Failure> {
         let repeatable = self.body.is_none() && is_idempotent(request.method());
         while let Some(connection) = self.pool.take_http1(self.origin.id, !repeatable) {
             let spare = repeatable.then(|| copy(&request));
@@ -132,7 +123,18 @@ impl Exchange<'_> {
         Ok(Answer::Response(response))
     }
 
-    async fn send_http2(&self, mut request: Request<RequestBody>) -> Result<Answer, Failure> {
+    /// Sends `request` over HTTP/2 and waits for the head of the answer.
+    ///
+    /// # Errors
+    /// When no connection could be made, or the one in use failed and trying again could do
+    /// something twice.
+    ///
+    /// # Cancel safety
+    /// Dropping the future ends the exchange; its connection is closed, not reused.
+    pub(crate) async fn send_http2(
+        &self,
+        mut request: Request<RequestBody>,
+    ) -> Result<Answer, Failure> {
         let repeatable = self.body.is_none() && is_idempotent(request.method());
         if let Some(sender) = self.pool.http2(self.origin.id) {
             let spare = repeatable.then(|| copy(&request));
