@@ -29,7 +29,7 @@ pub enum Limit {
 }
 
 impl Limit {
-    /// All of them, in the order of [`Floor::refused`].
+    /// All of them, in the order in which they are counted.
     pub const ALL: [Self; 7] = [
         Self::Connections,
         Self::ConnectionsPerAddress,
