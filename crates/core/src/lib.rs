@@ -34,3 +34,5 @@ pub mod diagnostic;
 pub mod source;
 
 pub mod plugin;
+
+pub mod table;

@@ -1,6 +1,8 @@
 //! Names are unique among all rules, also those that presets make.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
+
+use crate::table::Table;
 
 use crate::compile::expand::redirect_name;
 use crate::config::Rule;
@@ -14,7 +16,7 @@ pub(crate) fn duplicates(
     rules: &[Spanned<Box<Rule>>],
     diagnostics: &mut Diagnostics,
 ) -> HashSet<usize> {
-    let mut first: HashMap<RuleName, Named> = HashMap::new();
+    let mut first: Table<RuleName, Named> = Table::default();
     let mut late = HashSet::new();
     for (at, rule) in rules.iter().enumerate() {
         for (name, named) in names(&rule.value) {

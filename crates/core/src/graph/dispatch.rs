@@ -1,6 +1,6 @@
 //! Nodes that choose among any number of rules at constant cost.
 
-use std::collections::HashMap;
+use crate::table::Table;
 
 use crate::graph::NodeId;
 
@@ -20,11 +20,11 @@ pub struct HostDispatch {
     /// The name that is looked at.
     pub field: HostField,
     /// Whole names, lower case.
-    pub exact: HashMap<Box<str>, NodeId>,
+    pub exact: Table<Box<str>, NodeId>,
     /// `*.example.com`, kept as `example.com`: one label more matches.
-    pub one_label: HashMap<Box<str>, NodeId>,
+    pub one_label: Table<Box<str>, NodeId>,
     /// Names below these, at any depth, kept without the leading dot.
-    pub suffixes: HashMap<Box<str>, NodeId>,
+    pub suffixes: Table<Box<str>, NodeId>,
     /// For every other name, and where there is none.
     pub otherwise: NodeId,
 }
@@ -63,7 +63,7 @@ impl HostDispatch {
 
     pub(crate) fn edges(&self) -> impl Iterator<Item = NodeId> {
         let named = [&self.exact, &self.one_label, &self.suffixes].into_iter();
-        named.flat_map(HashMap::values).copied().chain([self.otherwise])
+        named.flat_map(Table::values).copied().chain([self.otherwise])
     }
 
     fn below(&self, host: &str) -> Option<NodeId> {
@@ -93,7 +93,7 @@ pub fn parent_domain(host: &str) -> Option<&str> {
 #[derive(Debug)]
 pub struct PathDispatch {
     /// Whole paths.
-    pub exact: HashMap<Box<str>, NodeId>,
+    pub exact: Table<Box<str>, NodeId>,
     /// Prefixes at segment boundaries.
     pub prefixes: PathTrie,
     /// For every other path.
@@ -133,7 +133,7 @@ impl PathDispatch {
     }
 }
 
-fn sorted(names: &HashMap<Box<str>, NodeId>) -> impl Iterator<Item = (&str, NodeId)> {
+fn sorted(names: &Table<Box<str>, NodeId>) -> impl Iterator<Item = (&str, NodeId)> {
     let mut sorted: Vec<_> = names.iter().map(|(name, &node)| (&**name, node)).collect();
     sorted.sort_unstable();
     sorted.into_iter()
@@ -148,7 +148,7 @@ pub struct PathTrie {
 #[derive(Debug, Default)]
 struct Branch {
     node: Option<NodeId>,
-    children: HashMap<Box<str>, usize>,
+    children: Table<Box<str>, usize>,
 }
 
 impl PathTrie {
@@ -267,7 +267,7 @@ mod tests {
 
     #[test]
     fn a_host_goes_to_the_most_exact_bucket() {
-        let to = |name: &str, node| HashMap::from([(name.into(), NodeId(node))]);
+        let to = |name: &str, node| Table::from_iter([(name.into(), NodeId(node))]);
         let hosts = HostDispatch {
             field: HostField::HttpHost,
             exact: to("a.example.com", 1),

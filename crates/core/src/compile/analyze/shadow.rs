@@ -4,7 +4,7 @@
 //! it whose keys cover its own, and compared with a bounded number of them, so the cost stays
 //! near linear. What is not found out counts as reachable: a warning is always true.
 
-use std::collections::HashMap;
+use crate::table::Table;
 
 use crate::compile::analyze::Group;
 use crate::compile::analyze::implies::all_imply;
@@ -83,7 +83,7 @@ impl Verdict {
 /// The branches taken so far, by their keys.
 #[derive(Default)]
 struct Index<'r> {
-    buckets: HashMap<(HostKey<'r>, PathKey<'r>), Bucket<'r>>,
+    buckets: Table<(HostKey<'r>, PathKey<'r>), Bucket<'r>>,
     /// The largest priority of all.
     highest: Option<i64>,
 }
@@ -96,7 +96,7 @@ struct Bucket<'r> {
     /// Those that ask more, as far as each newcomer is compared with them.
     near: Vec<&'r Branch<'r>>,
     /// The first of each rest among those beyond.
-    far: HashMap<&'r [&'r Condition], &'r Branch<'r>>,
+    far: Table<&'r [&'r Condition], &'r Branch<'r>>,
 }
 
 impl<'r> Index<'r> {

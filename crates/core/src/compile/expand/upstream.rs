@@ -1,6 +1,6 @@
 //! Upstreams: those of `config.json` and those that rules name by URL.
 
-use std::collections::HashMap;
+use crate::table::Table;
 use std::fmt::Write as _;
 
 use crate::compile::expand::Context;
@@ -18,7 +18,7 @@ use crate::value::url::{Scheme, UpstreamUrl};
 #[derive(Debug, Default)]
 pub(super) struct Upstreams {
     pub(super) all: Vec<Upstream>,
-    by_name: HashMap<Box<str>, UpstreamId>,
+    by_name: Table<Box<str>, UpstreamId>,
 }
 
 impl Upstreams {

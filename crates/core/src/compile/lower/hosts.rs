@@ -1,6 +1,8 @@
 //! Branches of one priority, by their hosts.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
+
+use crate::table::Table;
 
 use crate::compile::analyze::order::{Branch, HostKey};
 use crate::compile::lower::{Builder, paths};
@@ -22,9 +24,9 @@ pub(super) fn lower(
     }
     let mut dispatch = HostDispatch {
         field,
-        exact: HashMap::new(),
-        one_label: HashMap::new(),
-        suffixes: HashMap::new(),
+        exact: Table::default(),
+        one_label: Table::default(),
+        suffixes: Table::default(),
         otherwise,
     };
     for (key, members) in least_exact_first(&buckets) {

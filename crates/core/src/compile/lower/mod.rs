@@ -12,7 +12,7 @@ mod paths;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use crate::table::Table;
 
 use crate::compile::analyze::Group;
 use crate::graph::{Listener, Node, NodeId, RuleId};
@@ -42,7 +42,7 @@ struct Builder {
     entries: Vec<NodeId>,
     no_match: NodeId,
     /// Buckets that stand already, by their branches and by what follows them.
-    buckets: HashMap<BucketKey, NodeId>,
+    buckets: Table<BucketKey, NodeId>,
 }
 
 /// The branches of a bucket, and where a flow goes on that none of them takes.
@@ -63,7 +63,7 @@ impl Builder {
             nodes: Vec::new(),
             entries: Vec::new(),
             no_match: NodeId(0),
-            buckets: HashMap::new(),
+            buckets: Table::default(),
         };
         builder.no_match = builder.push(Node::NoMatch);
         for (id, rule) in (0..).map(RuleId).zip(rules) {

@@ -1,6 +1,8 @@
 //! The branches of one host, by their paths.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
+
+use crate::table::Table;
 
 use crate::compile::analyze::order::{Branch, PathKey};
 use crate::compile::lower::{BucketKind, Builder, chain};
@@ -31,7 +33,8 @@ fn choose(branches: &[&Branch<'_>], otherwise: NodeId, builder: &mut Builder) ->
     if buckets.is_empty() {
         return otherwise;
     }
-    let mut dispatch = PathDispatch { exact: HashMap::new(), prefixes: PathTrie::new(), otherwise };
+    let mut dispatch =
+        PathDispatch { exact: Table::default(), prefixes: PathTrie::new(), otherwise };
     for (key, members) in least_exact_first(&buckets) {
         let path = match key {
             PathKey::Exact(path) | PathKey::Prefix(path) => path,

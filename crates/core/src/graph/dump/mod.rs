@@ -5,6 +5,8 @@ mod text;
 mod whole;
 pub mod words;
 
+use std::io::BufWriter;
+
 use sha2::{Digest, Sha256};
 
 use crate::graph::{FlowGraph, GraphHash, RuleInfo};
@@ -29,8 +31,13 @@ pub(crate) fn rule_meaning(graph: &FlowGraph, rule: &RuleInfo) -> String {
     serde_json::to_string(&RuleForm::meaning(graph, rule)).expect("a form has only text keys")
 }
 
+/// The form of a large graph is hashed piece by piece, never held whole.
+const PIECE: usize = 1 << 14;
+
 /// The hash over the JSON form of all that a graph means.
 pub(crate) fn hash(graph: &FlowGraph) -> GraphHash {
-    let form = serde_json::to_vec(&Meaning(graph)).expect("a form has only text keys");
-    GraphHash(Sha256::digest(form).into())
+    let mut sink = BufWriter::with_capacity(PIECE, Sha256::new());
+    serde_json::to_writer(&mut sink, &Meaning(graph)).expect("a form has only text keys");
+    let hash = sink.into_inner().unwrap_or_else(|_| unreachable!("a hash takes every byte"));
+    GraphHash(hash.finalize().into())
 }

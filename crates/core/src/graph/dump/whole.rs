@@ -1,6 +1,8 @@
 //! The whole graph in JSON, nodes and all.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
+
+use crate::table::Table;
 use std::net::SocketAddr;
 
 use serde::Serialize;
@@ -149,7 +151,7 @@ impl<'g> NodeForm<'g> {
 /// Names in the order of their letters, and where they lead.
 type Targets<'g> = BTreeMap<&'g str, Shown<NodeId>>;
 
-fn targets(names: &HashMap<Box<str>, NodeId>) -> Targets<'_> {
+fn targets(names: &Table<Box<str>, NodeId>) -> Targets<'_> {
     names.iter().map(|(name, node)| (&**name, Shown(*node))).collect()
 }
 
