@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -46,6 +46,9 @@ pub(crate) struct BodyLimits {
 #[derive(Debug)]
 pub(crate) struct BodyWatch {
     fate: AtomicU8,
+    begun: Instant,
+    /// Milliseconds from `begun` to when a piece was last handed over.
+    last_piece: AtomicU64,
     finished: OnceLock<Instant>,
     held: AtomicBool,
     waker: AtomicWaker,
@@ -79,6 +82,21 @@ impl BodyWatch {
         self.finished.get().copied()
     }
 
+    /// Whether more of it is still to go to the server; not while it is held back.
+    pub(crate) fn is_under_way(&self) -> bool {
+        self.finished.get().is_none() && !self.held.load(Ordering::Acquire)
+    }
+
+    /// When a piece of it was last handed over, or when it began.
+    pub(crate) fn last_piece(&self) -> Instant {
+        self.begun + Duration::from_millis(self.last_piece.load(Ordering::Relaxed))
+    }
+
+    fn note_piece(&self) {
+        let since = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.last_piece.store(since, Ordering::Relaxed);
+    }
+
     /// Lets a body go that was held back until the server asked for it.
     pub(crate) fn release(&self) {
         self.held.store(false, Ordering::Release);
@@ -106,6 +124,8 @@ impl RequestBody {
         }
         let watch = Arc::new(BodyWatch {
             fate: AtomicU8::new(0),
+            begun: Instant::now(),
+            last_piece: AtomicU64::new(0),
             finished: OnceLock::new(),
             held: AtomicBool::new(hold),
             waker: AtomicWaker::new(),
@@ -151,6 +171,7 @@ impl Streamed {
 
     fn count(&mut self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, BodyFailure> {
         self.timer = None;
+        self.watch.note_piece();
         self.counted += frame.data_ref().map_or(0, |data| data.len() as u64);
         match self.limits.size {
             Some(most) if self.counted > most => Err(self.watch.fail(BodyFailure::TooLarge)),

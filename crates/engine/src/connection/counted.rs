@@ -3,7 +3,7 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
@@ -25,14 +25,20 @@ pub(super) struct Counted {
 /// What is known of a stream that somebody else owns.
 #[derive(Debug, Default)]
 pub(super) struct Wire {
-    moved: AtomicU64,
+    heard: AtomicU64,
+    blocked: AtomicBool,
     left: Mutex<Option<TcpStream>>,
 }
 
 impl Wire {
-    /// Bytes read and written so far.
-    pub(super) fn moved(&self) -> u64 {
-        self.moved.load(Ordering::Relaxed)
+    /// Bytes read so far.
+    pub(super) fn heard(&self) -> u64 {
+        self.heard.load(Ordering::Relaxed)
+    }
+
+    /// Whether something waits for the client to take it.
+    pub(super) fn is_blocked(&self) -> bool {
+        self.blocked.load(Ordering::Relaxed)
     }
 
     /// The stream, once its owner has dropped it.
@@ -57,9 +63,9 @@ impl Counted {
     }
 
     fn note_write(&self, written: &Poll<io::Result<usize>>) {
+        self.wire.blocked.store(written.is_pending(), Ordering::Relaxed);
         if let Poll::Ready(Ok(count)) = written {
             self.registry.sent.fetch_add(*count as u64, Ordering::Relaxed);
-            self.wire.moved.fetch_add(*count as u64, Ordering::Relaxed);
         }
     }
 }
@@ -86,7 +92,7 @@ impl AsyncRead for Counted {
         }
         let count = buf.filled().len() - before;
         this.registry.received.fetch_add(count as u64, Ordering::Relaxed);
-        this.wire.moved.fetch_add(count as u64, Ordering::Relaxed);
+        this.wire.heard.fetch_add(count as u64, Ordering::Relaxed);
         Poll::Ready(Ok(()))
     }
 }

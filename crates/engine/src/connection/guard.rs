@@ -102,6 +102,13 @@ impl Times {
         }
     }
 
+    /// Counts the time for a head that has begun anew.
+    pub(crate) fn head_again(&self) {
+        if self.state.load(Ordering::Relaxed) & 3 == Self::HEAD {
+            self.state.store(self.now() << 2 | Self::HEAD, Ordering::Relaxed);
+        }
+    }
+
     fn enter(&self, phase: Phase) {
         let next = match phase {
             Phase::Head => Self::HEAD,

@@ -56,7 +56,9 @@ pub(super) async fn serve(stream: TcpStream, read: Bytes, flow: Arc<Flow>) {
         }
         (End::Done, None) => linger::close(stream).await,
         (End::HeadTimeout, _) => {
-            let _ = stream.write_all(HEAD_TIMEOUT).await;
+            // A client that takes nothing is not waited for.
+            let said = stream.write_all(HEAD_TIMEOUT);
+            let _ = tokio::time::timeout(Duration::from_secs(1), said).await;
             linger::close(stream).await;
         }
         (End::Idle, _) => {
@@ -101,7 +103,7 @@ where
 {
     let mut watch = flow.drain.clone();
     let drain = *watch.borrow_and_update();
-    let mut keeper = Keeper { flow, times, drain, closed_after: None };
+    let mut keeper = Keeper { flow, times, drain, closed_after: None, was_active: false };
     let mut timer = pin!(tokio::time::sleep_until(keeper.next_look(Instant::now())));
     loop {
         tokio::select! {
@@ -139,6 +141,8 @@ struct Keeper<'a> {
     drain: Option<Drain>,
     /// How many requests there had been when it was closed as idle.
     closed_after: Option<u64>,
+    /// Whether a request was under way at the last look.
+    was_active: bool,
 }
 
 /// What a look at the times says.
@@ -164,10 +168,15 @@ impl Keeper<'_> {
         S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let ended = connection.poll_without_shutdown(cx);
-        if self.flow.place.entry.active.load(Ordering::Relaxed) == 0 {
-            self.times.idle_again();
+        self.note_activity();
+        let ended = std::task::ready!(ended);
+        let answered = ended.as_ref().map_or_else(hyper::Error::is_parse, |()| true);
+        if answered && self.times.blocked().is_some() {
+            // hyper is done with its answer, of which the client has not taken all yet; asked
+            // again, it goes on writing.
+            return Poll::Pending;
         }
-        ended.map(|outcome| match outcome {
+        Poll::Ready(match ended {
             Ok(()) if self.closed_after == Some(self.requests()) => End::Idle,
             Ok(()) => End::Done,
             // hyper has answered 400, 414 or 431 by itself.
@@ -175,6 +184,18 @@ impl Keeper<'_> {
             Err(error) if error.is_user() => End::AnswerBroken,
             Err(_) => End::Dropped,
         })
+    }
+
+    /// A head that came in behind a request under way is timed from when that is answered.
+    fn note_activity(&mut self) {
+        let active = self.flow.place.entry.active.load(Ordering::Relaxed) > 0;
+        if !active {
+            self.times.idle_again();
+            if self.was_active {
+                self.times.head_again();
+            }
+        }
+        self.was_active = active;
     }
 
     fn requests(&self) -> u64 {
@@ -191,6 +212,7 @@ impl Keeper<'_> {
             return Look::End(End::Dropped);
         }
         match self.times.awaiting() {
+            Awaiting::Head(_) if self.was_active || self.times.blocked().is_some() => Look::Fine,
             Awaiting::Head(since) if now >= since + floor.header_time => {
                 self.flow.shared.floor.refuse(Limit::HeadTime, self.flow.remote().ip(), "");
                 Look::End(End::HeadTimeout)

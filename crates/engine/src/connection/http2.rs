@@ -52,13 +52,8 @@ pub(super) async fn serve(stream: TcpStream, read: Bytes, flow: Arc<Flow>) {
         .keep_alive_timeout(PING)
         .serve_connection(TokioIo::new(stream), service);
     let now = Instant::now();
-    let keeper = Keeper {
-        flow: &flow,
-        resets: &resets,
-        idle_since: Some(now),
-        wire: &wire,
-        moved: (0, now),
-    };
+    let keeper =
+        Keeper { flow: &flow, resets: &resets, idle_since: Some(now), wire: &wire, heard: None };
     let end = run(pin!(connection), keeper).await;
     if let (End::Done, Some(stream)) = (end, wire.take()) {
         linger::close(stream).await;
@@ -163,8 +158,8 @@ struct Keeper<'a> {
     resets: &'a AtomicU32,
     idle_since: Option<Instant>,
     wire: &'a Wire,
-    /// How many bytes had moved when that was last seen to change, and when.
-    moved: (u64, Instant),
+    /// How many bytes the client had sent when a drain began.
+    heard: Option<u64>,
 }
 
 impl Keeper<'_> {
@@ -193,25 +188,22 @@ impl Keeper<'_> {
             self.flow.shared.floor.refuse(Limit::ResetRate, self.flow.remote().ip(), "");
             return Look::End;
         }
-        let mute = self.is_mute(now);
         if active > 0 {
             self.idle_since = None;
             return Look::Fine;
         }
-        if mute && drain.is_some_and(|drain| now >= drain.idle_until) {
+        if drain.is_some_and(|drain| self.is_mute() && now >= drain.idle_until + Self::MUTE) {
             return Look::End;
         }
         let since = *self.idle_since.get_or_insert(now);
         if now >= since + floor.keep_alive { Look::Idle } else { Look::Fine }
     }
 
-    /// Whether not a byte has moved for a while.
-    fn is_mute(&mut self, now: Instant) -> bool {
-        let moved = self.wire.moved();
-        if moved != self.moved.0 {
-            self.moved = (moved, now);
-        }
-        now >= self.moved.1 + Self::MUTE
+    /// Whether the client has said nothing since the drain began, not even that it has heard of
+    /// it, although nothing on its way to it is held up.
+    fn is_mute(&mut self) -> bool {
+        let heard = self.wire.heard();
+        *self.heard.get_or_insert(heard) == heard && !self.wire.is_blocked()
     }
 
     fn next_look(&self, now: Instant, drain: Option<Drain>) -> Instant {

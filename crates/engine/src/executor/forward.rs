@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use http::uri::{Authority, Parts as UriParts, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, Version, header};
+use http_body::Body as _;
 use hyper::body::Incoming;
 use vane_core::graph::RuleId;
 use vane_core::graph::render::render;
@@ -36,7 +37,12 @@ pub(super) struct Forwarding<'a> {
     edits: Edits<'a>,
 }
 
-impl<'a> Forwarding<'a> {
+impl Forwarding<'_> {
+    /// What becomes of the request's body; nothing where it has none.
+    pub(super) fn body(&self) -> Option<Arc<BodyWatch>> {
+        self.body.clone()
+    }
+
     /// Sends the request and brings the answer back, or the answer to its failure.
     pub(super) async fn run(self) -> Response<ResponseBody> {
         let exchange = Exchange {
@@ -173,6 +179,7 @@ impl<'a> Matched<'a> {
             Spoken::Http1 => {
                 headers.insert(header::HOST, host);
                 join_cookies(&mut headers);
+                frame(&mut headers, request.body());
                 *request.uri_mut() = Uri::from(target);
             }
             Spoken::Http2 => {
@@ -212,6 +219,13 @@ impl<'a> Matched<'a> {
         let seen = Seen { peer: &self.flow.peer, scheme: "http", host: host.as_ref() };
         let trusted = &self.flow.program.graph.trusted_proxies;
         forwarded::set(self.draft.headers_mut(), &seen, trusted);
+    }
+}
+
+/// hyper sends a body of unknown length with methods that mostly have none only when told to.
+fn frame(headers: &mut HeaderMap, body: &RequestBody) {
+    if !body.is_end_stream() && body.size_hint().exact().is_none() {
+        headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
 }
 

@@ -10,6 +10,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
+use http_body::Body as _;
 use hyper::body::Incoming;
 use vane_core::graph::walk::{self, Step, Stop};
 use vane_core::graph::{NodeId, RuleId};
@@ -38,15 +39,33 @@ pub(crate) async fn answer(
 ) -> Result<Response<ResponseBody>, Closed> {
     let active = flow.place.begin_request();
     let version = request.version();
-    let mut response = match decide(flow, request)? {
-        Decision::Answer(response) => response,
-        Decision::Forward(forwarding) => forwarding.run().await,
+    let has_rest = !is_small(request.body());
+    let (mut response, unread) = match decide(flow, request)? {
+        Decision::Answer(response) => (response, has_rest),
+        Decision::Forward(forwarding) => {
+            let body = forwarding.body();
+            let response = forwarding.run().await;
+            (response, body.is_some_and(|body| body.finished().is_none()))
+        }
     };
-    if version < Version::HTTP_2 && flow.is_leaving() {
-        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    if version < Version::HTTP_2 && (unread || flow.is_leaving()) {
+        say_close(&mut response);
     }
     response.body_mut().keep(active);
     Ok(response)
+}
+
+/// Whether hyper reads what is left of a body by itself once its request is answered.
+fn is_small(body: &Incoming) -> bool {
+    body.is_end_stream() || body.size_hint().exact().is_some_and(|length| length <= 8192)
+}
+
+/// Tells an HTTP/1 client to come back on a new connection: nothing is read any more behind a
+/// body that nobody reads to its end. An answer that changes the protocol says so already.
+fn say_close(response: &mut Response<ResponseBody>) {
+    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
 }
 
 /// What a request comes to. Everything up to here waits for nothing, so that what does wait, and
@@ -84,7 +103,7 @@ fn admit(flow: &Flow) -> Result<(), Response<ResponseBody>> {
     let second = std::time::Duration::from_secs(1);
     let mut response = limited(StatusCode::TOO_MANY_REQUESTS, second);
     if flow.place.entry.kind() != ConnectionKind::Http2 {
-        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        say_close(&mut response);
     }
     Err(response)
 }
@@ -92,7 +111,7 @@ fn admit(flow: &Flow) -> Result<(), Response<ResponseBody>> {
 /// A proxy in front of servers tunnels to nowhere.
 fn refuse_connect() -> Response<ResponseBody> {
     let mut response = refused(StatusCode::METHOD_NOT_ALLOWED, "CONNECT is not served here");
-    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    say_close(&mut response);
     response
 }
 
@@ -101,7 +120,7 @@ fn refuse_malformed(flow: &Flow, problem: &dyn std::fmt::Display) -> Response<Re
     flow.shared.floor.refuse(Limit::Head, flow.remote().ip(), &details);
     let mut response = refused(StatusCode::BAD_REQUEST, &details);
     if flow.place.entry.kind() != ConnectionKind::Http2 {
-        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        say_close(&mut response);
     }
     response
 }

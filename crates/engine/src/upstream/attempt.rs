@@ -116,9 +116,14 @@ impl Exchange<'_> {
             let (stream, read) = connection.into_stream();
             return Ok(Answer::Switched(response.map(drop), stream, read));
         }
-        let lease = Lease { connection, pool: Arc::clone(self.pool), origin: self.origin.id };
-        let mut response =
-            response.map(|body| AnswerBody::new(body, Some(lease), self.timeouts.idle));
+        let lease = if self.body.as_ref().is_some_and(|body| body.is_under_way()) {
+            // The rest of the request goes on its way whether or not the client takes the answer.
+            connection.run_apart();
+            None
+        } else {
+            Some(Lease { connection, pool: Arc::clone(self.pool), origin: self.origin.id })
+        };
+        let mut response = response.map(|body| AnswerBody::new(body, lease, self.timeouts.idle));
         response.body_mut().settle_if_empty();
         Ok(Answer::Response(response))
     }
@@ -206,15 +211,11 @@ impl Exchange<'_> {
         })
     }
 
-    /// The time for an answer counts from the last byte of the request: the new deadline where
-    /// that came, or is still to come, after the time was first set.
+    /// The time for an answer counts from the last byte of the request, or from the last piece
+    /// that the server took: the new deadline where that came after the time was first set.
     fn later(&self, deadline: Instant) -> Option<Instant> {
-        let sent = self.body.as_ref().map(|body| body.finished());
-        let counted_from = match sent {
-            None => return None,
-            Some(None) => deadline,
-            Some(Some(finished)) => finished,
-        };
+        let body = self.body.as_ref()?;
+        let counted_from = body.finished().unwrap_or_else(|| body.last_piece());
         Some(counted_from + self.timeouts.response).filter(|later| *later > deadline)
     }
 

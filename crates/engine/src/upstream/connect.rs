@@ -11,6 +11,7 @@ use rustix::io::Errno;
 use rustix::net::RecvFlags;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
+use tokio::time::Instant;
 use vane_core::value::endpoint::{Endpoint, Host};
 
 use crate::upstream::failure::{Failure, FailureKind};
@@ -33,9 +34,10 @@ impl Stream {
     /// # Cancel safety
     /// Dropping the future gives the attempt up; nothing stays open.
     pub(crate) async fn connect(target: &Endpoint, limit: Duration) -> Result<Self, Failure> {
+        let deadline = Instant::now() + limit;
         let connecting = async {
             match target {
-                Endpoint::Tcp { host, port } => tcp(host, *port).await.map(Self::Tcp),
+                Endpoint::Tcp { host, port } => tcp(host, *port, deadline).await.map(Self::Tcp),
                 Endpoint::Unix(path) => match UnixStream::connect(&**path).await {
                     Ok(stream) => Ok(Self::Unix(stream)),
                     Err(error) => Err(Failure::connect(error)),
@@ -73,10 +75,15 @@ pub(crate) fn is_quiet(probe: &OwnedFd) -> bool {
     matches!(rustix::net::recv(probe, &mut byte, flags), Err(Errno::AGAIN))
 }
 
-async fn tcp(host: &Host, port: u16) -> Result<TcpStream, Failure> {
+async fn tcp(host: &Host, port: u16, deadline: Instant) -> Result<TcpStream, Failure> {
     let mut last = None;
-    for address in resolve(host, port).await? {
-        match TcpStream::connect(address).await {
+    let addresses = resolve(host, port).await?;
+    for (index, address) in addresses.iter().enumerate() {
+        // An address that does not answer leaves the others their share of the time.
+        let left = deadline.saturating_duration_since(Instant::now());
+        let share = left / u32::try_from(addresses.len() - index).unwrap_or(u32::MAX);
+        let connecting = tokio::time::timeout(share, TcpStream::connect(address));
+        match connecting.await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
             Ok(stream) => {
                 // Without it small pieces of a streamed body wait for acknowledgements.
                 let _ = stream.set_nodelay(true);

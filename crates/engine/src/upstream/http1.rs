@@ -114,6 +114,14 @@ impl Http1 {
         (parts.io.into_inner(), parts.read_buf)
     }
 
+    /// Leaves the connection to a task of its own until both sides of the exchange have ended.
+    pub(crate) fn run_apart(self) {
+        tokio::spawn(async move {
+            // Whoever reads the answer is told of an error as well.
+            let _ = self.connection.await;
+        });
+    }
+
     fn drive(&mut self, cx: &mut Context<'_>) {
         if !self.closed {
             self.closed = poll_connection(&mut self.connection, cx).is_ready();

@@ -117,10 +117,13 @@ async fn a_signal_that_comes_early_ends_the_daemon_in_good_order() {
     assert_eq!(Some(0), vaned.exit_status(Duration::from_secs(5)).await.code());
 }
 
-/// Whether the process has a handler for SIGTERM, which is bit 14 of the mask in its status.
+const CAUGHT: u64 = 1 | 1 << 1 | 1 << 14;
+
+/// Whether the process has handlers for SIGHUP, SIGINT and SIGTERM, which are bits 0, 1 and 14 of
+/// the mask in its status: then the first of them is listened to as well.
 fn catches_term(pid: u32) -> bool {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
     let mask = caught.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
-    mask.is_some_and(|mask| mask & (1 << 14) != 0)
+    mask.is_some_and(|mask| mask & CAUGHT == CAUGHT)
 }

@@ -1,5 +1,6 @@
 //! What a request or a connection meets between a client and an origin.
 
+mod endings;
 mod expect;
 mod fields;
 mod forwarding;

@@ -1,0 +1,117 @@
+//! Where one side is done before the other: answers before the end of a request, upgrades while a
+//! connection is leaving, clients that take their time.
+
+use std::time::Duration;
+
+use integration::config_dir::ConfigDir;
+use integration::raw_client::RawClient;
+use integration::tcp_origin::pattern;
+use integration::vaned::Vaned;
+use serde_json::json;
+
+use super::rig::{Rig, Strict, get_with, on_loopback, post, proxied};
+
+const UPGRADE: &str = "Connection: upgrade\r\nUpgrade: websocket\r\n\
+    Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+
+#[tokio::test]
+async fn a_websocket_asked_for_on_a_connection_that_is_leaving_is_still_a_websocket() {
+    let origin = Strict::start().await;
+    let rule =
+        |priority: i64| on_loopback(json!({ "forward": origin.url(), "priority": priority }));
+    let config = ConfigDir::new().rule("all", rule(0));
+    let vaned = Vaned::start(&config).await;
+    let mut client = RawClient::connect(vaned.only_addr().await).await.unwrap();
+    assert_eq!(200, client.get("/headers", "example.com").await.unwrap().status);
+    config.write_rule("all", rule(1));
+    vaned.reload().await;
+    client.send(get_with("/ws", UPGRADE)).await.unwrap();
+    let answer = client.read_response().await.unwrap();
+    assert_eq!(101, answer.status);
+    assert!(answer.header("connection").unwrap().eq_ignore_ascii_case("upgrade"));
+}
+
+#[tokio::test]
+async fn a_get_with_a_body_of_unknown_length_reaches_the_origin_with_it() {
+    let (origin, rig) = proxied().await;
+    let mut client = rig.client().await;
+    let request = get_with("/echo", "Transfer-Encoding: chunked\r\n") + "5\r\nhello\r\n0\r\n\r\n";
+    client.send(request).await.unwrap();
+    assert_eq!("hello", client.read_response().await.unwrap().text());
+    assert_eq!(Some("chunked"), origin.only_request().header("transfer-encoding"));
+}
+
+#[tokio::test]
+async fn an_answer_that_leaves_a_body_unread_says_that_the_connection_ends() {
+    let rig = Rig::ruled(json!({ "respond": { "status": 403 } })).await;
+    let mut client = rig.client().await;
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n").await.unwrap();
+    client.send(vec![0; 1 << 16]).await.unwrap();
+    let answer = client.read_response().await.unwrap();
+    assert_eq!((403, Some("close")), (answer.status, answer.header("connection")));
+}
+
+#[tokio::test]
+async fn a_large_answer_to_an_unread_body_comes_whole_to_a_client_that_takes_its_time() {
+    let config = ConfigDir::new();
+    let page = config.path().join("page.bin");
+    let length = 32 << 20;
+    std::fs::write(&page, pattern(length)).unwrap();
+    let respond = json!({ "respond": { "body_file": page.to_str().unwrap() } });
+    let rig = Rig::of(config.rule("all", on_loopback(respond))).await;
+    let mut client = rig.client().await;
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n").await.unwrap();
+    client.send(vec![0; 1 << 16]).await.unwrap();
+    let head = client.read_some(1 << 10).await.unwrap();
+    assert!(head.starts_with(b"HTTP/1.1 200"));
+    integration::wait::pass(Duration::from_millis(300)).await;
+    let rest = client.read_to_end().await.unwrap();
+    assert!(head.len() + rest.len() > length, "only {} bytes of the answer", rest.len());
+}
+
+#[tokio::test]
+async fn an_upload_goes_on_after_the_answer_has_come() {
+    let early = EarlyOrigin::start().await;
+    let rig = Rig::forwarding(&early.url).await;
+    let mut client = rig.client().await;
+    let body = pattern(4 << 20);
+    client.send(post("/", &body)).await.unwrap();
+    assert_eq!(202, client.read_response().await.unwrap().status);
+    assert_eq!(body.len(), early.received().await);
+}
+
+/// A server that answers as soon as it has a head, and then reads the body to its end.
+struct EarlyOrigin {
+    url: String,
+    received: tokio::sync::oneshot::Receiver<usize>,
+}
+
+impl EarlyOrigin {
+    async fn start() -> Self {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let (sender, received) = tokio::sync::oneshot::channel();
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut read = Vec::new();
+            while !read.windows(4).any(|end| end == b"\r\n\r\n") {
+                stream.read_buf(&mut read).await.unwrap();
+            }
+            let head = read.windows(4).position(|end| end == b"\r\n\r\n").unwrap() + 4;
+            let length = 4 << 20;
+            stream.write_all(b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n").await.unwrap();
+            while read.len() - head < length {
+                if stream.read_buf(&mut read).await.unwrap_or(0) == 0 {
+                    break;
+                }
+            }
+            let _ = sender.send(read.len() - head);
+        });
+        Self { url, received }
+    }
+
+    async fn received(self) -> usize {
+        self.received.await.unwrap()
+    }
+}
