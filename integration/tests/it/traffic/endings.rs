@@ -14,6 +14,9 @@ use super::rig::{Rig, Strict, get_with, on_loopback, post, proxied};
 const UPGRADE: &str = "Connection: upgrade\r\nUpgrade: websocket\r\n\
     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 
+/// More than the sockets on the way can hold.
+const UPLOAD: usize = 64 << 20;
+
 #[tokio::test]
 async fn a_websocket_asked_for_on_a_connection_that_is_leaving_is_still_a_websocket() {
     let origin = Strict::start().await;
@@ -74,9 +77,8 @@ async fn an_upload_goes_on_after_the_answer_has_come() {
     let early = EarlyOrigin::start().await;
     let rig = Rig::forwarding(&early.url).await;
     let mut client = rig.client().await;
-    let body = pattern(4 << 20);
-    client.send(post("/", &body)).await.unwrap();
-    assert_eq!(202, client.read_response().await.unwrap().status);
+    let body = pattern(UPLOAD);
+    assert_eq!(202, client.exchange(post("/", &body)).await.unwrap().status);
     assert_eq!(body.len(), early.received().await);
 }
 
@@ -99,7 +101,7 @@ impl EarlyOrigin {
                 stream.read_buf(&mut read).await.unwrap();
             }
             let head = read.windows(4).position(|end| end == b"\r\n\r\n").unwrap() + 4;
-            let length = 4 << 20;
+            let length = UPLOAD;
             stream.write_all(b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n").await.unwrap();
             while read.len() - head < length {
                 if stream.read_buf(&mut read).await.unwrap_or(0) == 0 {
@@ -114,4 +116,18 @@ impl EarlyOrigin {
     async fn received(self) -> usize {
         self.received.await.unwrap()
     }
+}
+
+#[tokio::test]
+async fn the_time_for_a_head_does_not_run_while_an_answer_is_under_way() {
+    let origin = Strict::start().await;
+    let rig = Rig::limited(&origin.url(), &[("VANE_SEC_HEADER_TIME_MS", "1000")]).await;
+    let mut client = rig.client().await;
+    let (first, rest) =
+        ("GET /slow/2500 HTTP/1.1\r\nHost: a\r\n\r\nGET /he", "aders HTTP/1.1\r\nHost: a\r\n\r\n");
+    client.send(first).await.unwrap();
+    assert_eq!(200, client.read_response().await.unwrap().status);
+    client.send(rest).await.unwrap();
+    assert_eq!(200, client.read_response().await.unwrap().status);
+    assert_eq!(0, rig.refused("head_time").await);
 }
