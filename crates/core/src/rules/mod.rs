@@ -5,6 +5,7 @@
 pub mod action;
 pub mod condition;
 pub mod middleware;
+pub mod tls;
 pub mod upstream;
 
 use std::net::SocketAddr;

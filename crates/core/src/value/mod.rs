@@ -12,6 +12,7 @@ pub mod path;
 pub mod path_pattern;
 pub mod rate;
 pub mod regex;
+pub mod secret;
 pub mod suggest;
 pub mod template;
 pub mod units;
