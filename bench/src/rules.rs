@@ -1,6 +1,5 @@
 //! Configurations of any size.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use vane_core::compile::{Compiled, Families, Options, compile};
@@ -38,5 +37,5 @@ pub(crate) fn compiled(text: &str) -> Compiled {
     let file = RawFile { path: "rules/generated.json".to_owned(), content };
     let files = Files { rules: vec![file], ..Files::default() };
     let families = Families { ipv4: true, ipv6: true };
-    compile(&files, &Options { env: BTreeMap::new(), families, allow_unset: false })
+    compile(&files, &Options { families, ..Options::default() })
 }

@@ -25,6 +25,7 @@ pub(crate) fn run(args: &Args) {
         remote: ([127, 0, 0, 1], 50_000).into(),
         local: ([127, 0, 0, 1], 8080).into(),
         first_bytes: Some(FirstBytes { protocol: Protocol::Http1, sni: None, alpn: Vec::new() }),
+        handshake: None,
     };
     let (method, headers) = (Method::GET, HeaderMap::new());
     let host = format!("host{}.example.com", args.rules / 4);

@@ -38,5 +38,5 @@ fuzz_target!(|bytes: &[u8]| {
 fn compiled(files: &Files) -> Compiled {
     let env = BTreeMap::from([("NAME".to_owned(), "value".to_owned())]);
     let families = Families { ipv4: true, ipv6: true };
-    compile(files, &Options { env, families, allow_unset: false })
+    compile(files, &Options { env, families, ..Options::default() })
 }

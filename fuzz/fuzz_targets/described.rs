@@ -2,7 +2,6 @@
 
 #![no_main]
 
-use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use libfuzzer_sys::fuzz_target;
@@ -32,7 +31,7 @@ fn graph() -> &'static FlowGraph {
         let file = RawFile { path: "rules/a.json".to_owned(), content };
         let files = Files { rules: vec![file], ..Files::default() };
         let families = Families { ipv4: true, ipv6: true };
-        let options = Options { env: BTreeMap::new(), families, allow_unset: false };
+        let options = Options { families, ..Options::default() };
         compile(&files, &options).graph.expect("the rules above are valid")
     })
 }

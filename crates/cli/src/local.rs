@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
 use std::path::Path;
 
-use vane_core::compile::{Compiled, Families, Options, compile};
+use vane_core::compile::{AcmeHttpPort, Compiled, Families, Options, compile};
 use vane_core::load::directory::{self, ConfigDir};
 use vane_core::load::{EnvProblem, MAX_FILE_BYTES, RawContent};
 
@@ -18,7 +18,10 @@ pub(crate) fn compile_directory(
     let read = directory::read(&DiskDir(dir), variables);
     let is_on = |name: &str| read.variables.get(name).is_none_or(|value| value != "0");
     let families = Families { ipv4: is_on("VANE_BIND_IPV4"), ipv6: is_on("VANE_BIND_IPV6") };
-    compile(&read.files, &Options { env: read.variables, families, allow_unset })
+    let port = read.variables.get("VANE_ACME_HTTP_PORT").and_then(|port| port.parse().ok());
+    let acme_http_port = port.map_or_else(Default::default, AcmeHttpPort);
+    let options = Options { env: read.variables, families, allow_unset, acme_http_port };
+    compile(&read.files, &options)
 }
 
 struct DiskDir<'a>(&'a Path);

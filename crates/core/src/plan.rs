@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::graph::dump::{self, words};
 use crate::graph::{FlowGraph, Listener, RuleInfo};
+use crate::rules::tls::CertificateSource;
 use crate::rules::upstream::Upstream;
 
 /// The difference between two graphs, in names. Every list is sorted.
@@ -17,6 +18,8 @@ pub struct Plan {
     /// Rules; one that means something else under its old name counts as changed. Moving a rule
     /// within the files changes nothing here.
     pub rules: Changes,
+    /// Certificates; one that comes from somewhere else counts as changed.
+    pub certificates: Changes,
     /// Upstreams; one with other servers or weights counts as changed.
     pub upstreams: Changes,
     /// Whether the peers whose forwarded headers count are others.
@@ -50,19 +53,19 @@ pub fn plan(old: Option<&FlowGraph>, new: &FlowGraph) -> Plan {
     let rules = changes(&old.map(rules).unwrap_or_default(), &rules(new));
     let listeners = changes(&old.map(listeners).unwrap_or_default(), &listeners(new));
     let upstreams = changes(&old.map(upstreams).unwrap_or_default(), &upstreams(new));
+    let certificates = changes(&old.map(certificates).unwrap_or_default(), &certificates(new));
     let trusted = old.map_or(&[][..], |old| &old.trusted_proxies);
-    let same = rules.is_empty() && listeners.is_empty() && upstreams.is_empty();
+    let parts = [&listeners, &rules, &certificates, &upstreams];
+    let same = parts.into_iter().all(Changes::is_empty);
     let trusted_proxies = trusted != new.trusted_proxies;
     let order = same && !trusted_proxies && old.is_some_and(|old| old.hash != new.hash);
-    Plan { listeners, rules, upstreams, trusted_proxies, order }
+    Plan { listeners, rules, certificates, upstreams, trusted_proxies, order }
 }
 
 impl Plan {
     /// Whether the two graphs mean the same.
     pub fn is_empty(&self) -> bool {
-        self.listeners.is_empty()
-            && self.rules.is_empty()
-            && self.upstreams.is_empty()
+        self.parts().iter().all(|(_, changes)| changes.is_empty())
             && !self.trusted_proxies
             && !self.order
     }
@@ -94,8 +97,8 @@ impl Plan {
         text
     }
 
-    /// For tools: `{listeners, rules, upstreams, trusted_proxies, order, empty}`, where the first
-    /// three are `{kept, added, removed, changed}`, lists of names.
+    /// For tools: `{listeners, rules, certificates, upstreams, trusted_proxies, order, empty}`,
+    /// where the first four are `{kept, added, removed, changed}`, lists of names.
     pub fn json(&self) -> Value {
         let mut object = json!({ "empty": self.is_empty() });
         for (what, changes) in self.parts() {
@@ -111,8 +114,13 @@ impl Plan {
         object
     }
 
-    fn parts(&self) -> [(&'static str, &Changes); 3] {
-        [("listener", &self.listeners), ("rule", &self.rules), ("upstream", &self.upstreams)]
+    fn parts(&self) -> [(&'static str, &Changes); 4] {
+        [
+            ("listener", &self.listeners),
+            ("rule", &self.rules),
+            ("certificate", &self.certificates),
+            ("upstream", &self.upstreams),
+        ]
     }
 }
 
@@ -137,9 +145,14 @@ fn rules(graph: &FlowGraph) -> BTreeMap<String, String> {
 
 fn listeners(graph: &FlowGraph) -> BTreeMap<String, bool> {
     let named = |listener: &Listener| {
-        (format!("{} {}", listener.transport, listener.address), listener.terminates_tls)
+        (format!("{} {}", listener.transport, listener.address), listener.tls.is_some())
     };
     graph.listeners.iter().map(named).collect()
+}
+
+fn certificates(graph: &FlowGraph) -> BTreeMap<String, &CertificateSource> {
+    let all = graph.certificates.iter();
+    all.map(|certificate| (certificate.name.to_string(), &certificate.source)).collect()
 }
 
 fn upstreams(graph: &FlowGraph) -> BTreeMap<String, &Upstream> {

@@ -23,7 +23,7 @@ fn urls(world: &World, graph: &FlowGraph) -> Vec<String> {
     let serves_http = |address: SocketAddr| {
         graph.listeners.iter().any(|listener| {
             listener.address == address
-                && !listener.terminates_tls
+                && listener.tls.is_none()
                 && reaches_http(graph, listener.entry)
         })
     };

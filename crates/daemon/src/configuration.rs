@@ -25,7 +25,7 @@ pub(crate) fn compile_directory(
     families: Families,
     allow_unset: bool,
 ) -> Compiled {
-    let options = Options { env: read.variables, families, allow_unset };
+    let options = Options { env: read.variables, families, allow_unset, ..Options::default() };
     let mut compiled = compile(&read.files, &options);
     if let Some(graph) = &mut compiled.graph {
         let base = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());

@@ -188,7 +188,7 @@ impl Engine {
         let wanted: HashMap<_, _> = graph
             .listeners
             .iter()
-            .filter(|spec| !spec.terminates_tls && spec.transport == Transport::Tcp)
+            .filter(|spec| spec.tls.is_none() && spec.transport == Transport::Tcp)
             .map(|spec| ((spec.transport, spec.address), spec))
             .collect();
         let gone = |listener: &Listener| {

@@ -92,6 +92,7 @@ impl Program {
             nodes: Vec::new(),
             rules: Vec::new(),
             upstreams: Vec::new(),
+            certificates: Vec::new(),
             trusted_proxies: Vec::new(),
             hash: GraphHash([0; 32]),
         };

@@ -30,6 +30,18 @@ pub struct Options {
     pub families: Families,
     /// Makes a variable that is not set a warning.
     pub allow_unset: bool,
+    /// The port that certificate authorities reach `http-01` challenges through.
+    pub acme_http_port: AcmeHttpPort,
+}
+
+/// The port of `http-01` challenges: 80, but where another one stands behind it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AcmeHttpPort(pub u16);
+
+impl Default for AcmeHttpPort {
+    fn default() -> Self {
+        Self(80)
+    }
 }
 
 /// The address families that listeners are opened for.
@@ -75,8 +87,10 @@ pub fn compile(files: &Files, options: &Options) -> Compiled {
     let expanded = expand::expand(&written, &late, &mut diagnostics);
     let groups = analyze::groups(&expanded.set.rules, options.families);
     analyze::shadow::report(&expanded.set.rules, &groups, &mut diagnostics);
-    validate::check(&expanded, &groups, options.families, &mut diagnostics);
-    let lowered = (!diagnostics.has_errors()).then(|| lower::lower(&expanded.set.rules, &groups));
+    validate::check(&expanded, &groups, options, &mut diagnostics);
+    let challenges = analyze::challenges::listeners(&expanded.set.certificates, &groups, options);
+    let lowered = (!diagnostics.has_errors())
+        .then(|| lower::lower(&expanded.set.rules, &groups, &challenges));
     drop(groups);
     let graph =
         lowered.map(|lowered| assemble(expanded.set, lowered, options.families, &written.sources));
@@ -108,6 +122,7 @@ fn assemble(
         nodes: lowered.nodes,
         rules,
         upstreams: set.upstreams,
+        certificates: set.certificates,
         trusted_proxies: set.trusted_proxies,
         hash: GraphHash([0; 32]),
     };
@@ -133,7 +148,7 @@ fn info(
         alternatives: rule.alternatives,
         priority: rule.priority,
         max_body: rule.max_body,
-        terminates_tls: rule.terminates_tls,
+        tls: rule.tls,
         entry,
     }
 }

@@ -86,6 +86,9 @@ codes! {
     LayerConflict = "layer-conflict", Error, "A rule needs a layer that its listener never reaches.";
     FamilySuppressed = "family-suppressed", Error, "A listener asks for a suppressed family.";
     UnknownUpstream = "unknown-upstream", Error, "No upstream has this name.";
+    TermsNotAgreed = "terms-not-agreed", Error, "A certificate needs terms that nobody agreed to.";
+    ChallengeUnfit = "challenge-unfit", Error, "A challenge cannot prove a name here.";
+    CertificateConflict = "certificate-conflict", Error, "Two certificates serve one name.";
     MixedListener = "mixed-listener", Error, "Rules disagree about what a listener speaks.";
     NotAvailable = "not-available", Error, "This version cannot serve a part of the language.";
     UnreachableRule = "unreachable-rule", Warning, "A rule can never match.";

@@ -97,6 +97,7 @@ fn one(graph: &FlowGraph, listeners: &[&Listener], described: &Described) -> Wal
         remote: described.remote,
         local: first.address,
         first_bytes: None,
+        handshake: None,
     };
     let mut walker = Walker { graph, described, steps: Vec::new() };
     let mut stop = walker.walk(first.entry, &Facts::of_connection(&connection));

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use crate::graph::facts::Facts;
 use crate::graph::read;
 use crate::rules::condition::{Condition, Predicate, Test};
-use crate::value::field::Field;
+use crate::value::field::{Field, PeerCertField};
 use crate::value::host_pattern::HostPattern;
 
 /// Whether `condition` holds for what is known.
@@ -30,7 +30,12 @@ pub fn passes(predicate: &Predicate, facts: &Facts<'_>) -> bool {
         Test::Port(ports) => port(field, facts).is_some_and(|port| ports.contains(&port)),
         Test::Exists(wanted) => exists(field, facts) == *wanted,
         test if *field == Field::TlsAlpn => offers(test, facts),
-        test => read::text(field, facts).is_some_and(|text| text_passes(test, field, &text)),
+        test => match field {
+            Field::TlsPeerCert(part @ (PeerCertField::SanDns | PeerCertField::SanUri)) => {
+                names(test, field, *part, facts)
+            }
+            _ => read::text(field, facts).is_some_and(|text| text_passes(test, field, &text)),
+        },
     }
 }
 
@@ -64,6 +69,13 @@ fn offers(test: &Test, facts: &Facts<'_>) -> bool {
     known.is_some_and(|known| {
         known.alpn.iter().any(|protocol| text_passes(test, &Field::TlsAlpn, protocol))
     })
+}
+
+/// A client's certificate has several names; one that passes is enough.
+fn names(test: &Test, field: &Field, part: PeerCertField, facts: &Facts<'_>) -> bool {
+    let handshake = facts.connection.handshake.as_ref();
+    let peer = handshake.and_then(|known| known.peer.as_deref());
+    peer.is_some_and(|peer| read::peer(part, peer).any(|name| text_passes(test, field, name)))
 }
 
 /// Whether a text passes a test of texts; tests of addresses and ports fail.

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 
 use http::{HeaderMap, Method, Version};
 
+use crate::rules::tls::TlsVersion;
 use crate::value::field::Layer;
 use crate::value::listen_addr::Transport;
 
@@ -20,6 +21,36 @@ pub struct ConnectionFacts {
     pub local: SocketAddr,
     /// What its first bytes say; none until they have been read.
     pub first_bytes: Option<FirstBytes>,
+    /// What its TLS handshake told; none until TLS has been terminated.
+    pub handshake: Option<Handshake>,
+}
+
+/// What a TLS handshake told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Handshake {
+    /// The version that was agreed on.
+    pub version: TlsVersion,
+    /// The certificate that the client showed, if it showed one.
+    pub peer: Option<Box<PeerCertificate>>,
+}
+
+/// A certificate that a client showed and that was verified.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PeerCertificate {
+    /// Common name of the subject.
+    pub subject_cn: Option<Box<str>>,
+    /// Common name of the issuer.
+    pub issuer_cn: Option<Box<str>>,
+    /// DNS names, in the order of the certificate.
+    pub san_dns: Vec<Box<str>>,
+    /// URIs, in the order of the certificate.
+    pub san_uri: Vec<Box<str>>,
+    /// Serial number, lower-case hexadecimal without separators.
+    pub serial: Box<str>,
+    /// SHA-256 of the certificate, lower-case hexadecimal.
+    pub fingerprint_sha256: Box<str>,
+    /// SHA-256 of its public key with the algorithm, lower-case hexadecimal.
+    pub spki_sha256: Box<str>,
 }
 
 /// What the first bytes of a connection say.
@@ -107,10 +138,12 @@ impl<'a> Facts<'a> {
 
     /// The deepest layer that is known.
     pub fn layer(&self) -> Layer {
-        match (&self.request, &self.connection.first_bytes) {
-            (Some(_), _) => Layer::Request,
-            (None, Some(_)) => Layer::FirstBytes,
-            (None, None) => Layer::Connection,
+        let ConnectionFacts { first_bytes, handshake, .. } = self.connection;
+        match (&self.request, handshake, first_bytes) {
+            (Some(_), ..) => Layer::Request,
+            (None, Some(_), _) => Layer::Handshake,
+            (None, None, Some(_)) => Layer::FirstBytes,
+            (None, None, None) => Layer::Connection,
         }
     }
 }

@@ -19,8 +19,10 @@ use crate::rules::Conjunction;
 use crate::rules::action::Action;
 use crate::rules::condition::Condition;
 use crate::rules::middleware::Middleware;
+use crate::rules::tls::{Certificate, CertificateId, RuleTls, Serving};
 use crate::rules::upstream::{Upstream, UpstreamId};
 use crate::value::field::Layer;
+use crate::value::host_pattern::HostPattern;
 use crate::value::listen_addr::Transport;
 use crate::value::name::RuleName;
 use crate::value::units::ByteSize;
@@ -48,9 +50,11 @@ pub struct FlowGraph {
     pub rules: Vec<RuleInfo>,
     /// Servers that actions refer to.
     pub upstreams: Vec<Upstream>,
+    /// Certificates that listeners refer to.
+    pub certificates: Vec<Certificate>,
     /// Peers whose forwarded headers count.
     pub trusted_proxies: Vec<ipnet::IpNet>,
-    /// Over what the rules, upstreams and trusted proxies mean; the nodes follow from these.
+    /// Over what the rules, upstreams, certificates and trusted proxies mean; the nodes follow from these.
     /// Files and lines do not count.
     pub hash: GraphHash,
 }
@@ -79,6 +83,14 @@ impl FlowGraph {
     pub fn upstream(&self, id: UpstreamId) -> &Upstream {
         &self.upstreams[id.0 as usize]
     }
+
+    /// The certificate at `id`.
+    ///
+    /// # Panics
+    /// When `id` comes from another graph.
+    pub fn certificate(&self, id: CertificateId) -> &Certificate {
+        &self.certificates[id.0 as usize]
+    }
 }
 
 /// One socket to hold, and where flows from it enter the graph.
@@ -92,8 +104,21 @@ pub struct Listener {
     pub written: Box<str>,
     /// Where a new connection starts its walk.
     pub entry: NodeId,
-    /// Whether TLS is terminated here.
-    pub terminates_tls: bool,
+    /// How TLS is terminated here; none in clear.
+    pub tls: Option<ListenerTls>,
+    /// Whether no rule asks for it: it is there to answer `http-01` challenges.
+    pub only_challenges: bool,
+}
+
+/// What the handshakes on a listener are answered with.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ListenerTls {
+    /// By server name; no two alike.
+    pub named: Vec<(HostPattern, Serving)>,
+    /// For names that only the certificate itself tells.
+    pub unnamed: Vec<Serving>,
+    /// Where no name matches; the handshake is refused where there is none.
+    pub default: Option<Serving>,
 }
 
 /// What the graph knows of a rule beside its nodes.
@@ -113,8 +138,8 @@ pub struct RuleInfo {
     pub priority: i64,
     /// The largest request body let through; `None` is unlimited.
     pub max_body: Option<ByteSize>,
-    /// Whether it asks its listeners to terminate TLS.
-    pub terminates_tls: bool,
+    /// How TLS is terminated in front of it; none where it asks for no certificate.
+    pub tls: Option<RuleTls>,
     /// Its [`Node::Rule`].
     pub entry: NodeId,
 }
@@ -153,6 +178,11 @@ pub enum Node {
     },
     /// Ends the walk.
     Action(Action),
+    /// TLS is terminated here, unless it has been; rules on what is inside follow.
+    Decrypt {
+        /// What follows.
+        entry: NodeId,
+    },
     /// The connection speaks HTTP from here; each request starts its walk at `entry`.
     ServeHttp {
         /// Where a request starts.
@@ -170,7 +200,7 @@ impl Node {
             Self::Path(dispatch) => dispatch.edges().collect(),
             Self::Test { yes, no, .. } => vec![*yes, *no],
             Self::Rule { next, .. } | Self::Middleware { next, .. } => vec![*next],
-            Self::ServeHttp { entry } => vec![*entry],
+            Self::Decrypt { entry } | Self::ServeHttp { entry } => vec![*entry],
             Self::Action(_) | Self::NoMatch => Vec::new(),
         }
     }

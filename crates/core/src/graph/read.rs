@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use http::{HeaderMap, Version, header};
 
-use crate::graph::facts::{Facts, FirstBytes, RequestFacts};
-use crate::value::field::Field;
+use crate::graph::facts::{Facts, FirstBytes, Handshake, PeerCertificate, RequestFacts};
+use crate::value::field::{Field, PeerCertField};
 
 /// The text of `field`, or nothing where the flow has none. A repeated field gives its first
 /// value; bytes that are not UTF-8 read as absent.
@@ -22,7 +22,10 @@ pub fn text<'a>(field: &Field, facts: &'a Facts<'_>) -> Option<Cow<'a, str>> {
         Field::Protocol | Field::TlsSni | Field::TlsAlpn => {
             first_bytes(field, connection.first_bytes.as_ref()?).map(Cow::Borrowed)
         }
-        Field::TlsVersion | Field::TlsPeerCert(_) | Field::HttpBody | Field::TimeUnixMs => None,
+        Field::TlsVersion | Field::TlsPeerCert(_) => {
+            handshake(field, connection.handshake.as_ref()?).map(Cow::Borrowed)
+        }
+        Field::HttpBody | Field::TimeUnixMs => None,
         _ => request(field, facts.request.as_ref()?),
     }
 }
@@ -33,6 +36,34 @@ fn first_bytes<'a>(field: &Field, known: &'a FirstBytes) -> Option<&'a str> {
         Field::TlsSni => known.sni.as_deref(),
         _ => known.alpn.first().map(AsRef::as_ref),
     }
+}
+
+fn handshake<'a>(field: &Field, known: &'a Handshake) -> Option<&'a str> {
+    match field {
+        Field::TlsPeerCert(PeerCertField::Present) => {
+            Some(if known.peer.is_some() { "true" } else { "false" })
+        }
+        Field::TlsPeerCert(part) => peer(*part, known.peer.as_deref()?).next(),
+        _ => Some(known.version.as_str()),
+    }
+}
+
+/// The values of a part of a client's certificate, in its order.
+pub fn peer(part: PeerCertField, peer: &PeerCertificate) -> impl Iterator<Item = &str> {
+    let one = match part {
+        PeerCertField::SubjectCn => peer.subject_cn.as_deref(),
+        PeerCertField::IssuerCn => peer.issuer_cn.as_deref(),
+        PeerCertField::Serial => Some(&*peer.serial),
+        PeerCertField::FingerprintSha256 => Some(&*peer.fingerprint_sha256),
+        PeerCertField::SpkiSha256 => Some(&*peer.spki_sha256),
+        PeerCertField::Present | PeerCertField::SanDns | PeerCertField::SanUri => None,
+    };
+    let several: &[Box<str>] = match part {
+        PeerCertField::SanDns => &peer.san_dns,
+        PeerCertField::SanUri => &peer.san_uri,
+        _ => &[],
+    };
+    one.into_iter().chain(several.iter().map(AsRef::as_ref))
 }
 
 fn request<'a>(field: &Field, request: &'a RequestFacts<'_>) -> Option<Cow<'a, str>> {

@@ -88,6 +88,10 @@ fn step(node: &Node, at: NodeId, facts: &Facts<'_>) -> Result<NodeId, Stop> {
             Ok(if evaluate::holds(condition, facts) { *yes } else { *no })
         }
         Node::Rule { rule, next } => Err(Stop::Matched { rule: *rule, next: *next }),
+        Node::Decrypt { .. } if facts.layer() < Layer::Handshake => {
+            Err(Stop::Needs { layer: Layer::Handshake, at })
+        }
+        Node::Decrypt { entry } => Ok(*entry),
         Node::ServeHttp { entry } => Err(Stop::ServeHttp { entry: *entry }),
         Node::Middleware { .. } | Node::Action(_) | Node::NoMatch => Err(Stop::NoMatch),
     }

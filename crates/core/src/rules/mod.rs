@@ -19,6 +19,7 @@ use crate::value::units::ByteSize;
 use self::action::Action;
 use self::condition::Condition;
 use self::middleware::Middleware;
+use self::tls::{Certificate, RuleTls};
 use self::upstream::Upstream;
 
 /// Everything that one configuration directory means, in the order of files and positions.
@@ -28,6 +29,8 @@ pub struct RuleSet {
     pub rules: Vec<Rule>,
     /// The upstreams: those named in `config.json`, then those that a rule names by URL.
     pub upstreams: Vec<Upstream>,
+    /// The certificates that rules ask for.
+    pub certificates: Vec<Certificate>,
     /// Peers whose forwarded headers count.
     pub trusted_proxies: Vec<ipnet::IpNet>,
 }
@@ -51,8 +54,8 @@ pub struct Rule {
     pub priority: i64,
     /// The largest request body let through, in bytes; `None` is unlimited.
     pub max_body: Option<ByteSize>,
-    /// Whether the listener terminates TLS for this rule.
-    pub terminates_tls: bool,
+    /// How TLS is terminated in front of the rule; none where it asks for no certificate.
+    pub tls: Option<RuleTls>,
 }
 
 impl Rule {

@@ -20,6 +20,7 @@ mod tests {
             remote: "[2001:db8::1]:5000".parse().unwrap(),
             local: "[::1]:80".parse().unwrap(),
             first_bytes: None,
+            handshake: None,
         };
         let (path, query) = match target.split_once('?') {
             Some((path, query)) => (path, Some(query)),

@@ -1,16 +1,18 @@
 //! What the compiler finds out about rules before it builds nodes: which phase each belongs to,
 //! in which order they are asked, and which of them nothing can reach.
 
+pub(crate) mod challenges;
 mod implies;
 pub(crate) mod layer;
 pub(crate) mod order;
 pub(crate) mod shadow;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::net::SocketAddr;
 
 use crate::compile::Families;
-use crate::graph::RuleId;
+use crate::graph::{ListenerTls, RuleId};
+use crate::rules::tls::RuleTls;
 use crate::rules::{Bind, Rule};
 use crate::value::listen_addr::Transport;
 
@@ -23,10 +25,12 @@ pub(crate) struct Group<'r> {
     pub(crate) sockets: Vec<Socket<'r>>,
     /// What raw rules ask, in order.
     pub(crate) raw: Vec<Branch<'r>>,
+    /// What raw rules ask once TLS is terminated, in order.
+    pub(crate) decrypted: Vec<Branch<'r>>,
     /// What HTTP rules ask, in order.
     pub(crate) http: Vec<Branch<'r>>,
-    /// Whether any rule asks for TLS.
-    pub(crate) terminates_tls: bool,
+    /// What the rules that ask for TLS ask for; none in clear.
+    pub(crate) tls: Option<ListenerTls>,
 }
 
 /// One socket of a [`Group`].
@@ -73,15 +77,39 @@ fn sort_key(bind: &Bind) -> (&'static str, SocketAddr) {
 }
 
 fn group<'r>(rules: &'r [Rule], members: &[RuleId], sockets: Vec<Socket<'r>>) -> Group<'r> {
-    let (mut raw, mut http) = (Vec::new(), Vec::new());
+    let (mut raw, mut decrypted, mut http) = (Vec::new(), Vec::new(), Vec::new());
     for &id in members {
         let rule = &rules[id.0 as usize];
         let phase = Phase::of(rule);
-        let into = if phase == Phase::Raw { &mut raw } else { &mut http };
+        let into = match phase {
+            Phase::Raw => &mut raw,
+            Phase::Decrypted => &mut decrypted,
+            Phase::Http => &mut http,
+        };
         into.extend(Branch::all(id, rule, phase));
     }
-    raw.sort_by_key(Branch::turn);
-    http.sort_by_key(Branch::turn);
-    let terminates_tls = members.iter().any(|id| rules[id.0 as usize].terminates_tls);
-    Group { sockets, raw, http, terminates_tls }
+    for branches in [&mut raw, &mut decrypted, &mut http] {
+        branches.sort_by_key(Branch::turn);
+    }
+    let tls = tls(members.iter().filter_map(|id| rules[id.0 as usize].tls.as_ref()));
+    Group { sockets, raw, decrypted, http, tls }
+}
+
+/// What rules ask for together. Where two ask for one name, the first one's certificate serves.
+fn tls<'r>(asked: impl Iterator<Item = &'r RuleTls>) -> Option<ListenerTls> {
+    let mut asked = asked.peekable();
+    asked.peek()?;
+    let mut tls = ListenerTls::default();
+    let mut seen = HashSet::new();
+    for rule in asked {
+        let named = rule.names.iter().filter(|name| seen.insert(*name));
+        tls.named.extend(named.map(|name| (name.clone(), rule.serving.clone())));
+        if rule.names.is_empty() && !tls.unnamed.contains(&rule.serving) {
+            tls.unnamed.push(rule.serving.clone());
+        }
+        if rule.default && tls.default.is_none() {
+            tls.default = Some(rule.serving.clone());
+        }
+    }
+    Some(tls)
 }

@@ -76,7 +76,7 @@ impl<'r> Branch<'r> {
     fn of(rule: RuleId, conjunction: &'r Conjunction, phase: Phase) -> Self {
         let mut rest: Vec<_> = conjunction.conditions.iter().collect();
         let predicates = rest.iter().copied().map(leaves).sum();
-        let host_field = if phase == Phase::Raw { Field::TlsSni } else { Field::HttpHost };
+        let host_field = if phase == Phase::Http { Field::HttpHost } else { Field::TlsSni };
         let mentions_path = rest.iter().any(|condition| mentions_path(condition));
         let hosts = take_keys(&mut rest, |condition| host_keys(condition, &host_field));
         let paths = take_keys(&mut rest, path_keys);

@@ -147,7 +147,7 @@ fn not_applicable(kind: Kind, test: &written::Test) -> Option<&'static str> {
         (_, written::Test::Exists(_)) => Some("this field is always there"),
         (Kind::Address, written::Test::Cidr(_)) => None,
         (_, written::Test::Cidr(_)) => Some("this asks about addresses"),
-        (Kind::Address | Kind::Port | Kind::Word(_), _) => Some("this asks about text"),
+        (Kind::Address | Kind::Port | Kind::Word(_) | Kind::Hex, _) => Some("this asks about text"),
         _ => None,
     }
 }

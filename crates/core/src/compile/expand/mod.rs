@@ -10,6 +10,7 @@ mod operand;
 mod rule;
 mod site;
 mod template;
+mod tls;
 mod upstream;
 
 use std::collections::HashSet;
@@ -18,9 +19,9 @@ use crate::diagnostic::{Diagnostic, Diagnostics, code::Code};
 use crate::load::Written;
 use crate::rules::{Rule, RuleSet};
 use crate::source::{Sources, Span};
-use crate::value::host_pattern::HostPattern;
 use crate::value::suggest;
 
+use self::tls::Certificates;
 use self::upstream::Upstreams;
 
 pub(crate) use self::site::redirect_name;
@@ -33,21 +34,10 @@ pub(crate) struct Expanded {
 }
 
 /// What is known of a rule beside its meaning.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Notes {
     /// Where the rule asks for TLS.
-    pub(crate) tls: Option<TlsNote>,
-}
-
-/// The certificate that a rule asks for.
-#[derive(Debug, Clone)]
-pub(crate) struct TlsNote {
-    /// Where it does.
-    pub(crate) span: Span,
-    /// The names that the certificate serves.
-    pub(crate) names: Vec<HostPattern>,
-    /// Whether it is served when no name matches.
-    pub(crate) default: bool,
+    pub(crate) tls: Option<Span>,
 }
 
 /// Expands every rule but those in `left_out`, by their place in `written`.
@@ -60,6 +50,7 @@ pub(crate) fn expand(
         sources: &written.sources,
         diagnostics,
         upstreams: Upstreams::default(),
+        certificates: Certificates::new(written.config.acme.as_ref().map(|acme| &acme.value)),
         incomplete: written.incomplete,
     };
     upstream::named(&written.config, &mut ctx);
@@ -73,7 +64,9 @@ pub(crate) fn expand(
     }
     let trusted = written.config.trusted_proxies.iter().flat_map(|list| &list.items);
     let trusted_proxies = trusted.map(|cidr| cidr.value.network()).collect();
-    Expanded { set: RuleSet { rules, upstreams: ctx.upstreams.all, trusted_proxies }, notes }
+    let certificates = ctx.certificates.shared_among(&mut rules);
+    let set = RuleSet { rules, upstreams: ctx.upstreams.all, certificates, trusted_proxies };
+    Expanded { set, notes }
 }
 
 /// A rule and what is known of it beside.
@@ -84,6 +77,7 @@ struct Context<'a> {
     sources: &'a Sources,
     diagnostics: &'a mut Diagnostics,
     upstreams: Upstreams,
+    certificates: Certificates<'a>,
     /// Something was left out, so what a name refers to may be there after all.
     incomplete: bool,
 }

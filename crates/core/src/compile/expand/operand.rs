@@ -10,7 +10,7 @@ use crate::config::predicate::Scalar;
 use crate::diagnostic::code::Code;
 use crate::rules::condition::Test;
 use crate::source::{Span, Spanned};
-use crate::value::field::Field;
+use crate::value::field::{Field, PeerCertField};
 use crate::value::host_pattern::HostPattern;
 use crate::value::{Explain, is_v4_mapped, path as paths};
 
@@ -31,6 +31,8 @@ pub(super) enum Kind {
     Path,
     /// Methods, in which case counts.
     Method,
+    /// Bytes in hexadecimal.
+    Hex,
     /// Any text.
     Text {
         /// Whether a flow may have none.
@@ -47,6 +49,13 @@ impl Kind {
             Field::Protocol => Self::Word(&["tls", "http1", "http2", "quic", "other"]),
             Field::HttpVersion => Self::Word(&["1.0", "1.1", "2", "3"]),
             Field::HttpScheme => Self::Word(&["http", "https"]),
+            Field::TlsVersion => Self::Word(&["1.2", "1.3"]),
+            Field::TlsPeerCert(PeerCertField::Present) => Self::Word(&["true", "false"]),
+            Field::TlsPeerCert(
+                PeerCertField::Serial
+                | PeerCertField::FingerprintSha256
+                | PeerCertField::SpkiSha256,
+            ) => Self::Hex,
             Field::HttpHost => Self::Host,
             Field::TlsSni => Self::ServerName,
             Field::HttpPath => Self::Path,
@@ -60,7 +69,7 @@ impl Kind {
     pub(super) fn operators(self) -> &'static str {
         match self {
             Self::Address => "`equals`, `not_equals`, `one_of` and `cidr`",
-            Self::Port | Self::Word(_) => "`equals`, `not_equals` and `one_of`",
+            Self::Port | Self::Word(_) | Self::Hex => "`equals`, `not_equals` and `one_of`",
             Self::ServerName | Self::Text { optional: true } => {
                 "`equals`, `not_equals`, `one_of`, `prefix`, `suffix`, `contains`, `regex` and `exists`"
             }
@@ -86,6 +95,7 @@ pub(super) fn one_of(
         Kind::Host | Kind::ServerName => each(values, ctx, host).map(Test::Host),
         Kind::Path => each(values, ctx, exact_path).map(Test::OneOf),
         Kind::Method => each(values, ctx, method).map(Test::OneOf),
+        Kind::Hex => each(values, ctx, hex).map(Test::OneOf),
         Kind::Text { .. } => each(values, ctx, |text, _, _| Some(text.into())).map(Test::OneOf),
     }
 }
@@ -231,6 +241,17 @@ fn method(text: &str, span: Span, ctx: &mut Context<'_>) -> Option<Box<str>> {
             .label(format!("did you mean `{upper}`?"));
     }
     Some(method.as_str().into())
+}
+
+/// As other tools print it: in any case, bytes with or without colons between them.
+fn hex(text: &str, span: Span, ctx: &mut Context<'_>) -> Option<Box<str>> {
+    let digits: String = text.chars().filter(|c| *c != ':').collect();
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        ctx.error(Code::BadValue, span, "this is not hexadecimal")
+            .help("write digits and letters from `a` to `f`, with colons between bytes or without");
+        return None;
+    }
+    Some(digits.to_ascii_lowercase().into())
 }
 
 fn not_normal(normal: &str, span: Span, ctx: &mut Context<'_>) {

@@ -1,14 +1,12 @@
 //! One written rule.
 
-use crate::compile::expand::{Context, Noted, Notes, TlsNote, action, condition, middleware, site};
+use crate::compile::expand::{Context, Noted, Notes, action, condition, middleware, site, tls};
 use crate::config;
-use crate::config::tls::Tls;
 use crate::diagnostic::code::Code;
 use crate::rules::action::Action;
 use crate::rules::condition::{Condition, Test};
 use crate::rules::middleware::Middleware;
 use crate::rules::{Bind, Conjunction, Rule};
-use crate::shape::Keyed;
 use crate::source::{Span, Spanned};
 use crate::value::field::{Field, Layer};
 use crate::value::host_pattern::HostPattern;
@@ -26,7 +24,10 @@ fn ordinary(written: &config::Rule, ctx: &mut Context<'_>) -> Option<Noted> {
     let binds = listen(written, ctx);
     let parts = parts(written, ctx);
     let (binds, parts) = (binds?, parts?);
-    let tls = written.tls.as_ref().map(|tls| note(tls, &parts.alternatives));
+    let tls = match &written.tls {
+        Some(tls) => Some(tls::expand(tls, &exact_hosts(&parts.alternatives), ctx)?),
+        None => None,
+    };
     let rule = Rule {
         name: written.name.value.clone(),
         span: written.name.span,
@@ -36,9 +37,9 @@ fn ordinary(written: &config::Rule, ctx: &mut Context<'_>) -> Option<Noted> {
         action: parts.action,
         priority: priority(written),
         max_body: written.max_body.as_ref().map(|size| size.value),
-        terminates_tls: tls.is_some(),
+        tls,
     };
-    Some((rule, Notes { tls }))
+    Some((rule, Notes { tls: written.tls.as_ref().map(|tls| tls.key) }))
 }
 
 /// What rules with and without preset have in common.
@@ -66,16 +67,6 @@ pub(super) fn parts(written: &config::Rule, ctx: &mut Context<'_>) -> Option<Par
 /// The priority, 0 unless written.
 pub(super) fn priority(written: &config::Rule) -> i64 {
     written.priority.as_ref().map_or(0, |priority| priority.value.get())
-}
-
-/// The certificate that a written `tls` asks for.
-pub(super) fn note(tls: &Keyed<Tls>, alternatives: &[Conjunction]) -> TlsNote {
-    let names = match &tls.value.names {
-        Some(names) => names.items().iter().map(|name| name.value.clone()).collect(),
-        None => exact_hosts(alternatives),
-    };
-    let default = tls.value.default.as_ref().is_some_and(|default| default.value);
-    TlsNote { span: tls.key, names, default }
 }
 
 fn exact_hosts(alternatives: &[Conjunction]) -> Vec<HostPattern> {
@@ -140,10 +131,6 @@ fn fits(
             .label("only HTTP requests have this")
             .secondary(key, "a tunnel passes bytes on and sees no request")
             .help("match on the connection or on `tls.sni`, or use `forward`");
-        return false;
-    }
-    if tunnels && let Some(tls) = &written.tls {
-        ctx.not_available(tls.key, "terminate TLS in front of a tunnel");
         return false;
     }
     let raw = tunnels || (parts.action == Action::Close && !asks_request);

@@ -9,8 +9,8 @@
 
 use http::StatusCode;
 
-use crate::compile::expand::rule::{Parts, binds, note, parts, priority};
-use crate::compile::expand::{Context, Noted, Notes, TlsNote};
+use crate::compile::expand::rule::{Parts, binds, parts, priority};
+use crate::compile::expand::{Context, Noted, Notes, tls};
 use crate::config;
 use crate::diagnostic::code::Code;
 use crate::rules::action::{Action, Redirect};
@@ -39,10 +39,8 @@ pub(super) fn expand(written: &config::Rule, names: &Names, ctx: &mut Context<'_
     match (fits, parts, redirect_name) {
         (true, Some(parts), Ok(redirect_name)) => {
             let hosts: Vec<_> = names.value.items().iter().map(|name| name.value.clone()).collect();
-            vec![
-                secure(written, names, &hosts, parts),
-                redirect(written, names, &hosts, redirect_name),
-            ]
+            let secure = secure(written, names, &hosts, parts, ctx);
+            secure.into_iter().chain([redirect(written, names, &hosts, redirect_name)]).collect()
         }
         _ => Vec::new(),
     }
@@ -72,14 +70,16 @@ fn fits(written: &config::Rule, names: &Names, ctx: &mut Context<'_>) -> bool {
     false
 }
 
-fn secure(written: &config::Rule, names: &Names, hosts: &[HostPattern], parts: Parts) -> Noted {
+fn secure(
+    written: &config::Rule,
+    names: &Names,
+    hosts: &[HostPattern],
+    parts: Parts,
+    ctx: &mut Context<'_>,
+) -> Option<Noted> {
     let tls = match &written.tls {
-        Some(tls) if tls.value.names.is_some() => note(tls, &[]),
-        tls => TlsNote {
-            span: tls.as_ref().map_or(names.key, |tls| tls.key),
-            names: hosts.to_vec(),
-            default: tls.as_ref().is_some_and(is_default),
-        },
+        Some(tls) => tls::expand(tls, hosts, ctx)?,
+        None => tls::managed(names.key, hosts, ctx)?,
     };
     let rule = Rule {
         name: written.name.value.clone(),
@@ -90,13 +90,10 @@ fn secure(written: &config::Rule, names: &Names, hosts: &[HostPattern], parts: P
         action: parts.action,
         priority: priority(written),
         max_body: written.max_body.as_ref().map(|size| size.value),
-        terminates_tls: true,
+        tls: Some(tls),
     };
-    (rule, Notes { tls: Some(tls) })
-}
-
-fn is_default(tls: &Keyed<config::tls::Tls>) -> bool {
-    tls.value.default.as_ref().is_some_and(|default| default.value)
+    let key = written.tls.as_ref().map_or(names.key, |tls| tls.key);
+    Some((rule, Notes { tls: Some(key) }))
 }
 
 fn redirect(written: &config::Rule, names: &Names, hosts: &[HostPattern], name: RuleName) -> Noted {
@@ -115,7 +112,7 @@ fn redirect(written: &config::Rule, names: &Names, hosts: &[HostPattern], name: 
         action: Action::Redirect(Redirect { to, status: StatusCode::PERMANENT_REDIRECT }),
         priority: priority(written),
         max_body: None,
-        terminates_tls: false,
+        tls: None,
     };
     (rule, Notes::default())
 }

@@ -17,13 +17,11 @@ pub(super) fn available(template: &Spanned<Template>, ctx: &mut Context<'_>) -> 
 
 /// Whether a field has values in this version; reported where not.
 pub(super) fn known(field: &Field, span: Span, ctx: &mut Context<'_>) -> bool {
-    let what = match field.layer() {
-        Layer::Handshake => "know what a TLS handshake tells",
-        Layer::Body => "buffer bodies",
-        _ => return true,
-    };
-    ctx.not_available(span, what).label(format!("`{field}` needs that"));
-    false
+    let is_known = field.layer() != Layer::Body;
+    if !is_known {
+        ctx.not_available(span, "buffer bodies").label(format!("`{field}` needs that"));
+    }
+    is_known
 }
 
 /// A header field that may be set: not one that frames messages, and with a value that can be

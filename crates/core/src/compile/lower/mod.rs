@@ -15,6 +15,7 @@ mod tests;
 use crate::table::Table;
 
 use crate::compile::analyze::Group;
+use crate::compile::analyze::challenges::ChallengeSocket;
 use crate::graph::{Listener, Node, NodeId, RuleId};
 use crate::rules::Rule;
 
@@ -27,10 +28,17 @@ pub(crate) struct Lowered {
 }
 
 /// Builds the nodes of all listeners.
-pub(crate) fn lower(rules: &[Rule], groups: &[Group<'_>]) -> Lowered {
+pub(crate) fn lower(
+    rules: &[Rule],
+    groups: &[Group<'_>],
+    challenges: &[ChallengeSocket],
+) -> Lowered {
     let mut builder = Builder::new(rules);
     let mut listeners: Vec<_> =
         groups.iter().flat_map(|group| listener::lower(group, &mut builder)).collect();
+    let for_challenges = challenges.iter();
+    listeners
+        .extend(for_challenges.map(|socket| listener::for_challenges(socket, &mut builder)));
     listeners.sort_by_key(|listener| (listener.transport.as_str(), listener.address));
     Lowered { listeners, nodes: builder.nodes, entries: builder.entries }
 }

@@ -203,12 +203,13 @@ fn count(conditions: &[Condition]) -> usize {
 }
 
 fn graph(rules: &[Rule], families: Families) -> FlowGraph {
-    let lowered = super::lower(rules, &analyze::groups(rules, families));
+    let lowered = super::lower(rules, &analyze::groups(rules, families), &[]);
     FlowGraph {
         listeners: lowered.listeners,
         nodes: lowered.nodes,
         rules: Vec::new(),
         upstreams: Vec::new(),
+        certificates: Vec::new(),
         trusted_proxies: Vec::new(),
         hash: GraphHash([0; 32]),
     }
@@ -224,6 +225,7 @@ fn connection(visit: &Visit) -> ConnectionFacts {
             sni: visit.sni.map(Into::into),
             alpn: Vec::new(),
         }),
+        handshake: None,
     }
 }
 
@@ -301,7 +303,7 @@ fn rule() -> impl Strategy<Value = Rule> {
             action,
             priority,
             max_body: None,
-            terminates_tls: false,
+            tls: None,
         },
     )
 }

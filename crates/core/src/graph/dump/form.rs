@@ -7,6 +7,7 @@ use http::HeaderName;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
+use crate::graph::dump::tls::{self, CertificateForm, RuleTlsForm};
 use crate::graph::walk::{self, Step};
 use crate::graph::{FlowGraph, Node, NodeId, RuleInfo};
 use crate::rules::action::{Action, ForwardVersion, ForwardedHost, RespondBody};
@@ -26,8 +27,11 @@ pub(super) struct Meaning<'g>(pub(super) &'g FlowGraph);
 impl Serialize for Meaning<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let graph = self.0;
-        let mut map = serializer.serialize_map(Some(3))?;
+        let mut map = serializer.serialize_map(Some(5))?;
         map.serialize_entry("rules", &RuleMeanings(graph))?;
+        let certificates: Vec<_> = graph.certificates.iter().map(CertificateForm::of).collect();
+        map.serialize_entry("certificates", &certificates)?;
+        map.serialize_entry("secrets", &tls::secrets(&graph.certificates))?;
         let upstreams: Vec<_> = graph.upstreams.iter().map(UpstreamForm).collect();
         map.serialize_entry("upstreams", &upstreams)?;
         map.serialize_entry("trusted_proxies", &shown(&graph.trusted_proxies))?;
@@ -53,7 +57,8 @@ pub(super) struct RuleForm<'g> {
     entry: Option<Shown<NodeId>>,
     layer: LayerForm,
     listen: Vec<Shown<BindForm>>,
-    terminates_tls: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls: Option<RuleTlsForm<'g>>,
     priority: i64,
     max_body: Option<u64>,
     r#match: Vec<Vec<ConditionForm<'g>>>,
@@ -75,7 +80,7 @@ impl<'g> RuleForm<'g> {
             entry: None,
             layer: LayerForm(rule.layer),
             listen: rule.binds.iter().map(|&(kind, at)| Shown(BindForm(kind, at))).collect(),
-            terminates_tls: rule.terminates_tls,
+            tls: rule.tls.as_ref().map(|tls| RuleTlsForm::of(tls, graph)),
             priority: rule.priority,
             max_body: rule.max_body.map(ByteSize::bytes),
             r#match: alternatives(rule),
@@ -349,10 +354,10 @@ impl<T: Display> Serialize for Shown<T> {
     }
 }
 
-fn shown<T>(items: &[T]) -> Vec<Shown<&T>> {
+pub(super) fn shown<T>(items: &[T]) -> Vec<Shown<&T>> {
     items.iter().map(Shown).collect()
 }
 
-fn milliseconds(time: std::time::Duration) -> u64 {
+pub(super) fn milliseconds(time: std::time::Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

@@ -2,6 +2,7 @@
 
 mod form;
 mod text;
+mod tls;
 mod whole;
 pub mod words;
 

@@ -8,6 +8,7 @@ use crate::graph::dump::words;
 use crate::graph::walk::{self, Step};
 use crate::graph::{FlowGraph, Listener, Node, NodeId, RuleInfo};
 use crate::rules::condition::Condition;
+use crate::rules::tls::{Certificate, Serving};
 use crate::rules::upstream::Upstream;
 
 pub(super) fn text(graph: &FlowGraph) -> String {
@@ -22,9 +23,13 @@ pub(super) fn text(graph: &FlowGraph) -> String {
     writer.listeners();
     writer.sections();
     writer.rules();
+    writer.certificates();
     writer.upstreams();
     writer.text
 }
+
+/// A listener shows the certificates of so many names.
+const MOST_NAMES: usize = 20;
 
 struct Writer<'g> {
     graph: &'g FlowGraph,
@@ -57,11 +62,38 @@ impl<'g> Writer<'g> {
         for (entry, listeners) in groups {
             self.text.push('\n');
             for listener in listeners {
-                let tls = if listener.terminates_tls { ", terminates TLS" } else { "" };
                 let (transport, address) = (listener.transport, listener.address);
-                self.line(0, format_args!("listener {transport} {address}{tls}"));
+                let purpose = match (&listener.tls, listener.only_challenges) {
+                    (Some(_), _) => ", terminates TLS",
+                    (None, true) => ", for challenges of certificate authorities alone",
+                    (None, false) => "",
+                };
+                self.line(0, format_args!("listener {transport} {address}{purpose}"));
+                self.handshakes(listener);
             }
             self.block(entry, 1);
+        }
+    }
+
+    /// Which certificate each name gets. Not all of many: each rule shows its own.
+    fn handshakes(&mut self, listener: &Listener) {
+        let Some(tls) = &listener.tls else { return };
+        let graph = self.graph;
+        let certificate = |serving: &Serving| words::serving(serving, graph);
+        for (name, serving) in tls.named.iter().take(MOST_NAMES) {
+            self.line(1, format_args!("handshake for {name}: {}", certificate(serving)));
+        }
+        if let Some(more) = tls.named.len().checked_sub(MOST_NAMES).filter(|more| *more > 0) {
+            self.line(1, format_args!("and for {}", words::count(more, "further name")));
+        }
+        for serving in &tls.unnamed {
+            self.line(1, format_args!("handshake for its own names: {}", certificate(serving)));
+        }
+        match &tls.default {
+            Some(serving) => {
+                self.line(1, format_args!("any other handshake: {}", certificate(serving)));
+            }
+            None => self.line(1, "any other handshake: refused"),
         }
     }
 
@@ -89,6 +121,10 @@ impl<'g> Writer<'g> {
                 Node::Host(dispatch) => Some(self.hosts(dispatch, depth)),
                 Node::Path(dispatch) => Some(self.paths(dispatch, depth)),
                 Node::Test { .. } => Some(self.question(here, depth)),
+                Node::Decrypt { entry } => {
+                    self.line(depth, "decrypt");
+                    Some(*entry)
+                }
                 Node::ServeHttp { entry } => {
                     self.line(depth, "serve HTTP");
                     self.block(*entry, depth + 1);
@@ -184,7 +220,10 @@ impl<'g> Writer<'g> {
 
     fn binds(&mut self, rule: &RuleInfo) {
         let binds: Vec<_> = rule.binds.iter().map(|(kind, at)| format!("{kind} {at}")).collect();
-        let tls = if rule.terminates_tls { " with TLS" } else { "" };
+        let tls = match &rule.tls {
+            Some(tls) => format!(", {}", words::serving(&tls.serving, self.graph)),
+            None => String::new(),
+        };
         let binds = if binds.is_empty() { "nowhere".to_owned() } else { binds.join(", ") };
         self.line(1, format_args!("listen {binds}{tls}"));
     }
@@ -198,6 +237,13 @@ impl<'g> Writer<'g> {
                 }
                 Step::Action(_, action) => self.line(1, words::action(action, self.graph)),
             }
+        }
+    }
+
+    fn certificates(&mut self) {
+        for Certificate { name, source } in &self.graph.certificates {
+            self.line(0, format_args!("\ncertificate {name}"));
+            self.line(1, words::certificate(source));
         }
     }
 

@@ -11,6 +11,7 @@ use crate::graph::dispatch::HostField;
 use crate::graph::dump::form::{
     ActionForm, ConditionForm, LayerForm, MiddlewareForm, RuleForm, Shown, UpstreamForm,
 };
+use crate::graph::dump::tls::{CertificateForm, ListenerTlsForm};
 use crate::graph::{FlowGraph, Listener, Node, NodeId};
 use crate::value::name::RuleName;
 
@@ -20,6 +21,7 @@ pub(super) struct GraphForm<'g> {
     hash: Shown<crate::graph::GraphHash>,
     listeners: Vec<ListenerForm<'g>>,
     rules: Vec<RuleForm<'g>>,
+    certificates: Vec<CertificateForm<'g>>,
     upstreams: Vec<UpstreamForm<'g>>,
     trusted_proxies: Vec<Shown<ipnet::IpNet>>,
     nodes: Vec<NodeForm<'g>>,
@@ -29,8 +31,9 @@ impl<'g> GraphForm<'g> {
     pub(super) fn of(graph: &'g FlowGraph) -> Self {
         Self {
             hash: Shown(graph.hash),
-            listeners: graph.listeners.iter().map(ListenerForm::of).collect(),
+            listeners: graph.listeners.iter().map(|each| ListenerForm::of(each, graph)).collect(),
             rules: graph.rules.iter().map(|rule| RuleForm::of(graph, rule)).collect(),
+            certificates: graph.certificates.iter().map(CertificateForm::of).collect(),
             upstreams: graph.upstreams.iter().map(UpstreamForm).collect(),
             trusted_proxies: graph.trusted_proxies.iter().copied().map(Shown).collect(),
             nodes: (0..)
@@ -47,17 +50,21 @@ struct ListenerForm<'g> {
     transport: &'static str,
     address: Shown<SocketAddr>,
     written: &'g str,
-    terminates_tls: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls: Option<ListenerTlsForm<'g>>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    only_challenges: bool,
     entry: Shown<NodeId>,
 }
 
 impl<'g> ListenerForm<'g> {
-    fn of(listener: &'g Listener) -> Self {
+    fn of(listener: &'g Listener, graph: &'g FlowGraph) -> Self {
         Self {
             transport: listener.transport.as_str(),
             address: Shown(listener.address),
             written: &listener.written,
-            terminates_tls: listener.terminates_tls,
+            tls: listener.tls.as_ref().map(|tls| ListenerTlsForm::of(tls, graph)),
+            only_challenges: listener.only_challenges,
             entry: Shown(listener.entry),
         }
     }
@@ -103,6 +110,9 @@ enum NodeKind<'g> {
     Action {
         action: ActionForm<'g>,
     },
+    Decrypt {
+        entry: Shown<NodeId>,
+    },
     ServeHttp {
         entry: Shown<NodeId>,
     },
@@ -141,6 +151,7 @@ impl<'g> NodeForm<'g> {
                 next: Shown(*next),
             },
             Node::Action(action) => NodeKind::Action { action: ActionForm::of(action, graph) },
+            Node::Decrypt { entry } => NodeKind::Decrypt { entry: Shown(*entry) },
             Node::ServeHttp { entry } => NodeKind::ServeHttp { entry: Shown(*entry) },
             Node::NoMatch => NodeKind::NoMatch,
         };

@@ -8,6 +8,7 @@ use crate::graph::FlowGraph;
 use crate::rules::action::{Action, Forward, ForwardVersion, ForwardedHost, RespondBody, Tunnel};
 use crate::rules::condition::{Condition, Predicate, Test};
 use crate::rules::middleware::{HeaderEdit, Middleware, RateLimit, Rewrite};
+use crate::rules::tls::{CertificateSource, Managed, Serving, TlsVersion};
 use crate::value::template::Template;
 use crate::value::units::Duration;
 
@@ -79,6 +80,33 @@ pub fn action(action: &Action, graph: &FlowGraph) -> String {
         }
         Action::Tunnel(tunnel) => self::tunnel(tunnel),
         Action::Close => "close".to_owned(),
+    }
+}
+
+/// What a handshake is answered with, in words.
+pub fn serving(serving: &Serving, graph: &FlowGraph) -> String {
+    let certificate = &graph.certificate(serving.certificate).name;
+    let version = match serving.min_version {
+        TlsVersion::Tls12 => "",
+        TlsVersion::Tls13 => ", TLS 1.3 alone",
+    };
+    let client = match &serving.client_auth {
+        Some(auth) if auth.required => ", clients need a certificate",
+        Some(_) => ", clients are asked for a certificate",
+        None => "",
+    };
+    format!("certificate {certificate}{version}{client}")
+}
+
+/// Where a certificate comes from, in words.
+pub fn certificate(source: &CertificateSource) -> String {
+    match source {
+        CertificateSource::Files { chain, key } => format!("from {chain}, key {key}"),
+        CertificateSource::Acme(managed) => {
+            let Managed { names, account, challenge, .. } = &**managed;
+            let (names, directory) = (join(names, ", "), &account.directory);
+            format!("from {directory} by {} for {names}", challenge.as_str())
+        }
     }
 }
 
