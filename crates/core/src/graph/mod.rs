@@ -119,6 +119,8 @@ pub struct ListenerTls {
     pub unnamed: Vec<Serving>,
     /// Where no name matches; the handshake is refused where there is none.
     pub default: Option<Serving>,
+    /// Whether HTTP is inside.
+    pub http: bool,
 }
 
 /// What the graph knows of a rule beside its nodes.

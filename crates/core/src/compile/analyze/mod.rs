@@ -91,7 +91,8 @@ fn group<'r>(rules: &'r [Rule], members: &[RuleId], sockets: Vec<Socket<'r>>) ->
     for branches in [&mut raw, &mut decrypted, &mut http] {
         branches.sort_by_key(Branch::turn);
     }
-    let tls = tls(members.iter().filter_map(|id| rules[id.0 as usize].tls.as_ref()));
+    let asked = members.iter().filter_map(|id| rules[id.0 as usize].tls.as_ref());
+    let tls = tls(asked).map(|tls| ListenerTls { http: !http.is_empty(), ..tls });
     Group { sockets, raw, decrypted, http, tls }
 }
 

@@ -1,0 +1,200 @@
+//! One handshake: who gets which certificate, who is refused and why, and what is known
+//! afterwards.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use bytes::Bytes;
+use rustls::pki_types::CertificateDer;
+use rustls::{AlertDescription, HandshakeKind, ProtocolVersion, ServerConfig, ServerConnection};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use vane_core::graph::facts::{FirstBytes, Handshake, PeerCertificate};
+use vane_core::rules::tls::TlsVersion;
+use x509_parser::prelude::{FromDer, GeneralName, X509Certificate, X509Name};
+
+use crate::tls::certificate::hex;
+use crate::tls::challenges::{ALPN, Challenges};
+use crate::tls::replayed::Replayed;
+use crate::tls::serving::{Chosen, LinkedTls};
+
+/// A connection with TLS terminated.
+#[derive(Debug)]
+pub(crate) struct Secured {
+    /// What is inside.
+    pub(crate) stream: Box<TlsStream<Replayed>>,
+    /// What the handshake told.
+    pub(crate) facts: Handshake,
+    /// What it was answered with.
+    pub(crate) chosen: Chosen,
+    /// Whether HTTP/2 was agreed on.
+    pub(crate) http2: bool,
+    /// Whether a session was resumed.
+    pub(crate) resumed: bool,
+}
+
+/// Why there is no secured connection.
+#[derive(Debug)]
+pub(crate) enum Refusal {
+    /// No certificate serves the name that was asked for, if one was.
+    UnknownName,
+    /// The certificate for the name has not come yet.
+    NoCertificate(Box<str>),
+    /// The client's certificate is missing or does not verify.
+    ClientCertificate(rustls::Error),
+    /// The two sides do not agree, or a message is malformed.
+    Protocol(rustls::Error),
+    /// The client broke off.
+    Broken(io::Error),
+    /// It was no client: a certificate authority has seen the answer to its challenge.
+    Challenge,
+}
+
+impl Refusal {
+    /// The name under which it is counted.
+    pub(crate) fn as_str(&self) -> &'static str {
+        match self {
+            Self::UnknownName => "unknown_name",
+            Self::NoCertificate(_) => "no_certificate",
+            Self::ClientCertificate(_) => "client_certificate",
+            Self::Protocol(_) => "protocol",
+            Self::Broken(_) => "broken",
+            Self::Challenge => "challenge",
+        }
+    }
+}
+
+/// Terminates TLS on `stream`, of which `read` has been read: the whole ClientHello at least,
+/// which said `hello`.
+///
+/// # Errors
+/// Why it is refused; the client has been sent an alert.
+///
+/// # Cancel safety
+/// Dropping the future closes the connection.
+pub(crate) async fn accept(
+    stream: TcpStream,
+    read: Bytes,
+    hello: &FirstBytes,
+    tls: &LinkedTls,
+    challenges: &Challenges,
+) -> Result<Secured, Refusal> {
+    if let Some(config) = asked_challenge(hello, challenges) {
+        let shown = shake(stream, read, config).await;
+        return Err(shown.err().unwrap_or(Refusal::Challenge));
+    }
+    let Some(chosen) = tls.choose(hello.sni.as_deref()) else {
+        return Err(alert(stream, AlertDescription::UnrecognisedName, Refusal::UnknownName).await);
+    };
+    let certificate = &chosen.choice.certificate;
+    if certificate.served().is_none() {
+        let refusal = Refusal::NoCertificate(certificate.name.clone());
+        return Err(alert(stream, AlertDescription::InternalError, refusal).await);
+    }
+    let stream = shake(stream, read, Arc::clone(&chosen.choice.config)).await?;
+    let (_, session) = stream.get_ref();
+    Ok(Secured {
+        facts: facts(session),
+        http2: session.alpn_protocol() == Some(b"h2"),
+        resumed: session.handshake_kind() == Some(HandshakeKind::Resumed),
+        chosen,
+        stream: Box::new(stream),
+    })
+}
+
+/// What proves a name to an authority, where that is what the handshake asks for.
+fn asked_challenge(hello: &FirstBytes, challenges: &Challenges) -> Option<Arc<ServerConfig>> {
+    let [only] = hello.alpn.as_slice() else { return None };
+    let asks = only.as_bytes() == ALPN;
+    asks.then(|| challenges.handshake(hello.sni.as_deref()?)).flatten()
+}
+
+async fn shake(
+    stream: TcpStream,
+    read: Bytes,
+    config: Arc<ServerConfig>,
+) -> Result<TlsStream<Replayed>, Refusal> {
+    let accepting = TlsAcceptor::from(config).accept(Replayed::new(stream, read));
+    accepting.await.map_err(|error| match error.get_ref().and_then(|inner| inner.downcast_ref()) {
+        Some(error) if is_about_client_certificate(error) => {
+            Refusal::ClientCertificate(rustls::Error::clone(error))
+        }
+        Some(error) => Refusal::Protocol(rustls::Error::clone(error)),
+        None => Refusal::Broken(error),
+    })
+}
+
+fn is_about_client_certificate(error: &rustls::Error) -> bool {
+    matches!(
+        error,
+        rustls::Error::NoCertificatesPresented
+            | rustls::Error::InvalidCertificate(_)
+            | rustls::Error::InvalidCertRevocationList(_)
+    )
+}
+
+/// Refuses with a fatal alert, RFC 8446 §6, before there is a session that could.
+async fn alert(mut stream: TcpStream, alert: AlertDescription, refusal: Refusal) -> Refusal {
+    const FATAL: u8 = 2;
+    let record = [0x15, 3, 3, 0, 2, FATAL, alert.into()];
+    // A client that is gone already needs no alert.
+    let _ = stream.write_all(&record).await;
+    crate::connection::linger::close(stream).await;
+    refusal
+}
+
+fn facts(session: &ServerConnection) -> Handshake {
+    let peer = session.peer_certificates().and_then(<[_]>::first);
+    Handshake {
+        version: match session.protocol_version() {
+            Some(ProtocolVersion::TLSv1_2) => TlsVersion::Tls12,
+            _ => TlsVersion::Tls13,
+        },
+        peer: peer.and_then(peer_facts).map(Box::new),
+    }
+}
+
+fn peer_facts(der: &CertificateDer<'_>) -> Option<PeerCertificate> {
+    let (_, certificate) = X509Certificate::from_der(der).ok()?;
+    let names = certificate.subject_alternative_name().ok().flatten();
+    let names = names.map(|names| names.value.general_names.as_slice()).unwrap_or_default();
+    let sha256 = |bytes: &[u8]| hex(digest(&SHA256, bytes).as_ref()).into_boxed_str();
+    let (mut san_dns, mut san_uri) = (Vec::new(), Vec::new());
+    for name in names {
+        match name {
+            GeneralName::DNSName(name) => san_dns.push(name.to_ascii_lowercase().into()),
+            GeneralName::URI(uri) => san_uri.push((*uri).into()),
+            _ => {}
+        }
+    }
+    Some(PeerCertificate {
+        subject_cn: common_name(certificate.subject()),
+        issuer_cn: common_name(certificate.issuer()),
+        san_dns,
+        san_uri,
+        serial: hex(certificate.raw_serial()).into(),
+        fingerprint_sha256: sha256(der),
+        spki_sha256: sha256(certificate.public_key().raw),
+    })
+}
+
+fn common_name(name: &X509Name<'_>) -> Option<Box<str>> {
+    name.iter_common_name().next()?.as_str().ok().map(Into::into)
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownName => f.write_str("no certificate serves this name"),
+            Self::NoCertificate(name) => write!(f, "the certificate {name} has not come yet"),
+            Self::ClientCertificate(error) => write!(f, "the client's certificate: {error}"),
+            Self::Protocol(error) => write!(f, "the handshake failed: {error}"),
+            Self::Broken(error) => write!(f, "the client broke off: {error}"),
+            Self::Challenge => f.write_str("an authority has seen the answer to its challenge"),
+        }
+    }
+}
