@@ -64,6 +64,32 @@ impl H2Raw {
         self.send(&burst).await
     }
 
+    /// Lets streams begin with a window of so many bytes from now on.
+    pub async fn set_initial_window(&mut self, window: u32) -> Result<(), Failure> {
+        let setting = [&INITIAL_WINDOW_SIZE.to_be_bytes()[..], &window.to_be_bytes()].concat();
+        self.send(&frame(SETTINGS, 0, 0, &setting)).await
+    }
+
+    /// The length of the body that comes on a stream, past all other frames.
+    ///
+    /// # Errors
+    /// How it ended before its end.
+    pub async fn body(&mut self, stream: u32) -> Result<usize, Failure> {
+        let mut length = 0;
+        loop {
+            let frame = self.next_frame().await?;
+            match frame.kind {
+                RST_STREAM if frame.stream == stream => return Err(Failure::Reset),
+                DATA if frame.stream == stream => length += frame.payload.len(),
+                DATA | HEADERS => {}
+                _ => continue,
+            }
+            if frame.stream == stream && frame.flags & END_STREAM != 0 {
+                return Ok(length);
+            }
+        }
+    }
+
     /// The next frame, whatever it is. Settings and pings are not acknowledged.
     pub async fn next_frame(&mut self) -> Result<Frame, Failure> {
         let head = self.client.read_exactly(9).await?;
@@ -97,6 +123,11 @@ pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     [&head, stream.to_be_bytes().as_slice(), payload].concat()
 }
 
+/// The bytes of a frame that opens the window of a stream, or of the connection, by so many bytes.
+pub fn widened(stream: u32, bytes: u32) -> Vec<u8> {
+    frame(WINDOW_UPDATE, 0, stream, &bytes.to_be_bytes())
+}
+
 /// A request in literals without indexing and entries of the static table (RFC 7541 §6).
 fn header_block(path: &str, authority: &str) -> Vec<u8> {
     let mut block = vec![METHOD_GET, SCHEME_HTTP];
@@ -114,6 +145,8 @@ fn code_of(payload: &[u8]) -> Result<u32, Failure> {
     Ok(u32::from_be_bytes(code))
 }
 
+/// The frame type that carries a body.
+pub const DATA: u8 = 0x0;
 /// The frame type that carries a request head.
 pub const HEADERS: u8 = 0x1;
 /// The frame type that ends a stream at once.
@@ -122,6 +155,8 @@ pub const RST_STREAM: u8 = 0x3;
 pub const SETTINGS: u8 = 0x4;
 /// The frame type that ends a connection.
 pub const GOAWAY: u8 = 0x7;
+/// The frame type that opens a window.
+pub const WINDOW_UPDATE: u8 = 0x8;
 /// The flag of HEADERS and DATA that nothing follows.
 pub const END_STREAM: u8 = 0x1;
 /// The flag of HEADERS that no CONTINUATION follows.
@@ -131,6 +166,7 @@ pub const ENHANCE_YOUR_CALM: u32 = 0xb;
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const CANCEL: u32 = 0x8;
+const INITIAL_WINDOW_SIZE: u16 = 0x4;
 const METHOD_GET: u8 = 0x82;
 const SCHEME_HTTP: u8 = 0x86;
 const PATH: u8 = 0x04;

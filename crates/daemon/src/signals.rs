@@ -18,7 +18,9 @@ pub(crate) struct Signals {
 }
 
 impl Signals {
-    /// Catches the signals, so that none has its default effect, which process 1 has not got.
+    /// Catches the signals, so that none has its default effect, which process 1 has not got. One
+    /// that comes between the setting of its handler and the listening to it waits to be handed
+    /// on, which a runtime does when it has nothing else to do: call this before anything runs.
     ///
     /// # Errors
     /// When the system refuses a handler.

@@ -49,6 +49,8 @@ pub(crate) struct BodyWatch {
     begun: Instant,
     /// Milliseconds from `begun` to when a piece was last handed over.
     last_piece: AtomicU64,
+    /// Whether the next piece is still to come from the client.
+    awaited: AtomicBool,
     finished: OnceLock<Instant>,
     held: AtomicBool,
     waker: AtomicWaker,
@@ -87,12 +89,32 @@ impl BodyWatch {
         self.finished.get().is_none() && !self.held.load(Ordering::Acquire)
     }
 
-    /// When a piece of it was last handed over, or when it began.
-    pub(crate) fn last_piece(&self) -> Instant {
-        self.begun + Duration::from_millis(self.last_piece.load(Ordering::Relaxed))
+    /// Since when the server has taken nothing more of it; none while the client is waited for.
+    pub(crate) fn untaken_since(&self) -> Option<Instant> {
+        let last_piece = Duration::from_millis(self.last_piece.load(Ordering::Relaxed));
+        (!self.awaited.load(Ordering::Relaxed)).then(|| self.begun + last_piece)
+    }
+
+    /// Returns when the server has taken nothing for `limit`; never once all has been handed over.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost by dropping the future.
+    pub(crate) async fn untaken_for(&self, limit: Duration) {
+        loop {
+            if self.finished().is_some() {
+                return std::future::pending().await;
+            }
+            let now = Instant::now();
+            let end = self.untaken_since().unwrap_or(now) + limit;
+            if end <= now {
+                return;
+            }
+            tokio::time::sleep_until(end).await;
+        }
     }
 
     fn note_piece(&self) {
+        self.awaited.store(false, Ordering::Relaxed);
         let since = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.last_piece.store(since, Ordering::Relaxed);
     }
@@ -126,6 +148,7 @@ impl RequestBody {
             fate: AtomicU8::new(0),
             begun: Instant::now(),
             last_piece: AtomicU64::new(0),
+            awaited: AtomicBool::new(false),
             finished: OnceLock::new(),
             held: AtomicBool::new(hold),
             waker: AtomicWaker::new(),
@@ -151,7 +174,10 @@ impl Streamed {
                 self.finish();
                 Poll::Ready(None)
             }
-            Poll::Pending => self.poll_idle(cx).map(|failure| Some(Err(failure))),
+            Poll::Pending => {
+                self.watch.awaited.store(true, Ordering::Relaxed);
+                self.poll_idle(cx).map(|failure| Some(Err(failure)))
+            }
         }
     }
 

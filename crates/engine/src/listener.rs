@@ -204,6 +204,9 @@ impl Acceptor {
         }
         // Whoever the kernel has already let in would be reset when the socket closes.
         let Ok(socket) = socket.into_std() else { return };
+        if let Err(error) = bind::turn_away(&socket) {
+            tracing::debug!(%error, "new connections come until the socket is closed");
+        }
         while let Ok((stream, remote)) = socket.accept() {
             self.admit(stream, remote);
         }

@@ -19,14 +19,15 @@ use crate::shared::Shared;
 use crate::wire::scanner::{HeadLimits, Phase, RequestScanner, ViolationKind};
 
 /// What hyper is given in place of what is unfit, so that it refuses the request as it should once
-/// all earlier answers are out.
+/// all earlier answers are out. It ends the head: hyper does not look again at one that came in
+/// part until it has seen the end.
 fn poison(kind: ViolationKind) -> &'static [u8] {
     match kind {
         // hyper has the same limits and answers 431 when it meets what is beyond them.
         ViolationKind::HeadTooLarge | ViolationKind::TargetTooLong => b"x",
-        ViolationKind::TooManyFields => b"x:\r\n",
+        ViolationKind::TooManyFields => b"x:\r\n\r\n",
         // Legal nowhere in a head.
-        _ => b"\0",
+        _ => b"\0\r\n\r\n",
     }
 }
 

@@ -1,13 +1,14 @@
 //! Serves requests over HTTP/1.
 
+use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::Request;
+use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{HttpService, service_fn};
@@ -22,7 +23,7 @@ use crate::executor;
 use crate::floor::Limit;
 use crate::flow::Flow;
 use crate::registry::ConnectionKind;
-use crate::response::ResponseBody;
+use crate::response::{Closed, ResponseBody};
 use crate::shared::Drain;
 
 /// Serves a connection of which `read` has already been read.
@@ -33,9 +34,10 @@ pub(super) async fn serve(stream: TcpStream, read: Bytes, flow: Arc<Flow>) {
     let guard = Guard::new(stream, read, interim, registry, Arc::clone(&flow.shared));
     let Ok(guard) = guard else { return };
     let times = guard.times();
+    let closing = AtomicBool::new(false);
     let service = service_fn(|request: Request<Incoming>| {
         // Taking the stream back at the end asks for a future that may move.
-        Box::pin(executor::answer(&flow, request))
+        Box::pin(answer(&flow, request, &closing))
     });
     let header_bytes = flow.shared.settings.floor.header_bytes;
     let mut connection = http1::Builder::new()
@@ -43,7 +45,7 @@ pub(super) async fn serve(stream: TcpStream, read: Bytes, flow: Arc<Flow>) {
         .max_headers(flow.shared.settings.floor.header_count)
         .max_buf_size(header_bytes.max(8192) + 1)
         .serve_connection(TokioIo::new(guard), service);
-    let end = run(&mut connection, &flow, &times).await;
+    let end = run(&mut connection, &flow, &times, &closing).await;
     let parts = connection.into_parts();
     let (mut stream, unused) = parts.io.into_inner().into_parts(&parts.read_buf);
     match (end, flow.take_switched()) {
@@ -54,7 +56,7 @@ pub(super) async fn serve(stream: TcpStream, read: Bytes, flow: Arc<Flow>) {
             let ends = Ends { client, target, idle: switched.idle };
             ends.copy(&flow.place, &mut flow.drain.clone(), &flow.shared).await;
         }
-        (End::Done, None) => linger::close(stream).await,
+        (End::Done | End::ClosedBehindAnswers, None) => linger::close(stream).await,
         (End::HeadTimeout, _) => {
             // A client that takes nothing is not waited for.
             let said = stream.write_all(HEAD_TIMEOUT);
@@ -67,8 +69,24 @@ pub(super) async fn serve(stream: TcpStream, read: Bytes, flow: Arc<Flow>) {
         }
         // Where the end of the connection is the end of the answer, a client could take an orderly
         // one for the whole.
-        (End::AnswerBroken, _) => drop(stream.set_zero_linger()),
-        (End::Dropped, _) => {}
+        (End::AnswerBroken | End::Closed, _) => drop(stream.set_zero_linger()),
+        (End::Dropped | End::ClosedBehindAnswers, _) => {}
+    }
+}
+
+/// Answers a request, or notes that a rule closes the connection: then nothing is answered, and the
+/// connection ends as soon as earlier answers are out.
+async fn answer(
+    flow: &Arc<Flow>,
+    request: Request<Incoming>,
+    closing: &AtomicBool,
+) -> Result<Response<ResponseBody>, Infallible> {
+    match executor::answer(flow, request).await {
+        Ok(response) => Ok(response),
+        Err(Closed) => {
+            closing.store(true, Ordering::Relaxed);
+            std::future::pending().await
+        }
     }
 }
 
@@ -84,6 +102,10 @@ enum End {
     HeadTimeout,
     /// By us, after a pause without a request.
     Idle,
+    /// By a rule, at its first request.
+    Closed,
+    /// By a rule, behind answers that may still be on their way.
+    ClosedBehindAnswers,
     /// An answer broke off on its way here.
     AnswerBroken,
     /// Broken, cut off, or without a client that reads.
@@ -95,6 +117,7 @@ async fn run<S>(
     connection: &mut http1::Connection<TokioIo<Guard>, S>,
     flow: &Flow,
     times: &Times,
+    closing: &AtomicBool,
 ) -> End
 where
     S: HttpService<Incoming, ResBody = ResponseBody> + Unpin,
@@ -103,7 +126,7 @@ where
 {
     let mut watch = flow.drain.clone();
     let drain = *watch.borrow_and_update();
-    let mut keeper = Keeper { flow, times, drain, closed_after: None, was_active: false };
+    let mut keeper = Keeper { flow, times, closing, drain, closed_after: None, was_active: false };
     let mut timer = pin!(tokio::time::sleep_until(keeper.next_look(Instant::now())));
     loop {
         tokio::select! {
@@ -138,6 +161,8 @@ where
 struct Keeper<'a> {
     flow: &'a Flow,
     times: &'a Times,
+    /// Whether a rule closes the connection.
+    closing: &'a AtomicBool,
     drain: Option<Drain>,
     /// How many requests there had been when it was closed as idle.
     closed_after: Option<u64>,
@@ -169,6 +194,10 @@ impl Keeper<'_> {
     {
         let ended = connection.poll_without_shutdown(cx);
         self.note_activity();
+        if self.closing.load(Ordering::Relaxed) && self.times.blocked().is_none() {
+            let is_first = self.requests() == 1;
+            return Poll::Ready(if is_first { End::Closed } else { End::ClosedBehindAnswers });
+        }
         let ended = std::task::ready!(ended);
         let answered = ended.as_ref().map_or_else(hyper::Error::is_parse, |()| true);
         if answered && self.times.blocked().is_some() {

@@ -11,17 +11,17 @@ use http::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http2;
 use hyper::service::{HttpService, service_fn};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use crate::connection::counted::{Counted, Wire};
 use crate::connection::linger;
+use crate::connection::pace::{Paced, Streams, Waiting};
 use crate::executor;
 use crate::floor::Limit;
 use crate::flow::Flow;
 use crate::registry::ConnectionKind;
-use crate::response::ResponseBody;
 use crate::shared::Drain;
 
 /// How often a silent client is asked whether it is still there, and how long it may take.
@@ -38,12 +38,14 @@ pub(super) async fn serve(stream: TcpStream, read: Bytes, flow: Arc<Flow>) {
             let watch = ResetWatch { resets, answered: false };
             let answer = executor::answer(&flow, request).await;
             watch.answered();
-            answer
+            answer.map(|response| response.map(Paced::new))
         }
     });
     let stream = Counted::new(stream, read, Arc::clone(&flow.place.registry));
     let wire = stream.wire();
-    let connection = http2::Builder::new(TokioExecutor::new())
+    let waiting = Arc::new(Waiting::default());
+    let streams = Streams { flow: Arc::clone(&flow), waiting: Arc::clone(&waiting) };
+    let connection = http2::Builder::new(streams)
         .timer(TokioTimer::new())
         .max_concurrent_streams(floor.streams)
         .max_header_list_size(u32::try_from(floor.header_bytes).unwrap_or(u32::MAX))
@@ -51,9 +53,14 @@ pub(super) async fn serve(stream: TcpStream, read: Bytes, flow: Arc<Flow>) {
         .keep_alive_interval(PING)
         .keep_alive_timeout(PING)
         .serve_connection(TokioIo::new(stream), service);
-    let now = Instant::now();
-    let keeper =
-        Keeper { flow: &flow, resets: &resets, idle_since: Some(now), wire: &wire, heard: None };
+    let keeper = Keeper {
+        flow: &flow,
+        resets: &resets,
+        idle_since: Some(Instant::now()),
+        wire: &wire,
+        waiting: &waiting,
+        heard: None,
+    };
     let end = run(pin!(connection), keeper).await;
     if let (End::Done, Some(stream)) = (end, wire.take()) {
         linger::close(stream).await;
@@ -71,11 +78,11 @@ enum End {
 
 /// Drives a connection until it ends, or has to.
 async fn run<S>(
-    mut connection: Pin<&mut http2::Connection<TokioIo<Counted>, S, TokioExecutor>>,
+    mut connection: Pin<&mut http2::Connection<TokioIo<Counted>, S, Streams>>,
     mut keeper: Keeper<'_>,
 ) -> End
 where
-    S: HttpService<Incoming, ResBody = ResponseBody>,
+    S: HttpService<Incoming, ResBody = Paced>,
     S::Future: Send + 'static,
     S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
@@ -158,6 +165,8 @@ struct Keeper<'a> {
     resets: &'a AtomicU32,
     idle_since: Option<Instant>,
     wire: &'a Wire,
+    /// What of answers waits for the client, also behind requests that are over here.
+    waiting: &'a Waiting,
     /// How many bytes the client had sent when a drain began.
     heard: Option<u64>,
 }
@@ -181,7 +190,8 @@ impl Keeper<'_> {
         let floor = &self.flow.shared.settings.floor;
         let active = self.flow.place.entry.active.load(Ordering::Relaxed);
         if drain.is_some_and(|drain| now >= drain.abort_at) {
-            self.flow.shared.cut.count(ConnectionKind::Http2, u64::from(active));
+            let left = if active > 0 { u64::from(active) } else { self.waiting.pieces() as u64 };
+            self.flow.shared.cut.count(ConnectionKind::Http2, left);
             return Look::End;
         }
         if self.resets.swap(0, Ordering::Relaxed) > floor.resets_per_second {
@@ -191,6 +201,14 @@ impl Keeper<'_> {
         if active > 0 {
             self.idle_since = None;
             return Look::Fine;
+        }
+        if let Some(since) = self.waiting.since() {
+            self.idle_since = None;
+            if now < since + floor.body_idle {
+                return Look::Fine;
+            }
+            self.flow.shared.floor.refuse(Limit::BodyIdle, self.flow.remote().ip(), "answer");
+            return Look::End;
         }
         if drain.is_some_and(|drain| self.is_mute() && now >= drain.idle_until + Self::MUTE) {
             return Look::End;

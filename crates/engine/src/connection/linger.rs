@@ -4,28 +4,78 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout_at};
 
+/// How long a client may say nothing that has not closed yet.
+const PAUSE: Duration = Duration::from_secs(2);
 /// How long bytes that nobody wants any more are read.
-const TIME: Duration = Duration::from_secs(2);
+const TIME: Duration = Duration::from_secs(30);
 /// How many of them.
 const BYTES: usize = 1 << 20;
 
 /// Says that nothing more will be sent, then reads and forgets what the client still sends until
 /// it closes as well. Closing a socket with unread bytes resets it, and a reset can destroy an
-/// answer on its way to the client.
+/// answer on its way to the client; one over HTTP/2 goes on speaking while it takes the answer.
 pub(super) async fn close(mut stream: TcpStream) {
-    if stream.shutdown().await.is_err() {
-        return;
+    if stream.shutdown().await.is_ok() {
+        forget(&mut stream, PAUSE, TIME).await;
     }
-    let drain = async {
-        let mut forgotten = [0_u8; 8192];
-        let mut count = 0;
-        while count < BYTES {
-            match stream.read(&mut forgotten).await {
-                Ok(0) | Err(_) => return,
-                Ok(more) => count += more,
-            }
+}
+
+async fn forget(stream: &mut TcpStream, pause: Duration, time: Duration) {
+    let last = Instant::now() + time;
+    let mut forgotten = [0_u8; 8192];
+    let mut count = 0;
+    while count < BYTES {
+        let end = last.min(Instant::now() + pause);
+        match timeout_at(end, stream.read(&mut forgotten)).await {
+            Ok(Ok(more)) if more > 0 => count += more,
+            _ => return,
         }
-    };
-    let _ = tokio::time::timeout(TIME, drain).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    async fn pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("a bound socket");
+        let client = TcpStream::connect(address).await.expect("somebody listens");
+        (listener.accept().await.expect("somebody connects").0, client)
+    }
+
+    /// A client that says something every 50 ms, `count` times, and then nothing.
+    async fn talk(client: &mut TcpStream, count: usize) {
+        let mut ticks = tokio::time::interval(Duration::from_millis(50));
+        for _ in 0..count {
+            ticks.tick().await;
+            client.write_all(b"x").await.expect("somebody reads");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_client_that_goes_on_speaking_is_listened_to() {
+        let (mut stream, mut client) = pair().await;
+        let begun = Instant::now();
+        let (pause, time) = (Duration::from_millis(200), Duration::from_secs(20));
+        let forgetting = forget(&mut stream, pause, time);
+        tokio::join!(forgetting, talk(&mut client, 10));
+        assert!(begun.elapsed() >= Duration::from_millis(600), "{:?}", begun.elapsed());
+    }
+
+    #[tokio::test]
+    async fn a_client_that_never_stops_is_not_listened_to_for_ever() {
+        let (mut stream, mut client) = pair().await;
+        let (pause, time) = (Duration::from_secs(20), Duration::from_millis(200));
+        let begun = Instant::now();
+        tokio::select! {
+            () = forget(&mut stream, pause, time) => {}
+            () = talk(&mut client, usize::MAX) => {}
+        }
+        assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    }
 }

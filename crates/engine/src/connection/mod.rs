@@ -6,6 +6,7 @@ pub(crate) mod guard;
 mod http1;
 mod http2;
 mod linger;
+mod pace;
 
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
@@ -145,7 +146,14 @@ impl Connection {
 
     async fn tunnel(mut self, tunnel: &Tunnel) {
         self.place.entry.set_kind(ConnectionKind::Tunnel);
-        let target = match Stream::connect(&tunnel.to, tunnel.connect_timeout).await {
+        let connected = tokio::select! {
+            connected = Stream::connect(&tunnel.to, tunnel.connect_timeout) => connected,
+            () = abort_time(&mut self.drain) => {
+                self.shared.cut.count(ConnectionKind::Tunnel, 1);
+                return drop(self.stream.set_zero_linger());
+            }
+        };
+        let target = match connected {
             Ok(target) => target,
             Err(failure) => {
                 let remote = self.facts.remote;

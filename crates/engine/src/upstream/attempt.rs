@@ -116,12 +116,14 @@ impl Exchange<'_> {
             let (stream, read) = connection.into_stream();
             return Ok(Answer::Switched(response.map(drop), stream, read));
         }
-        let lease = if self.body.as_ref().is_some_and(|body| body.is_under_way()) {
-            // The rest of the request goes on its way whether or not the client takes the answer.
-            connection.run_apart();
-            None
-        } else {
-            Some(Lease { connection, pool: Arc::clone(self.pool), origin: self.origin.id })
+        let lease = match self.body.as_ref().filter(|body| body.is_under_way()) {
+            Some(body) => {
+                // The rest of the request goes on its way whether or not the client takes the
+                // answer.
+                connection.run_apart(Arc::clone(body), self.timeouts.response);
+                None
+            }
+            None => Some(Lease { connection, pool: Arc::clone(self.pool), origin: self.origin.id }),
         };
         let mut response = response.map(|body| AnswerBody::new(body, lease, self.timeouts.idle));
         response.body_mut().settle_if_empty();
@@ -212,10 +214,12 @@ impl Exchange<'_> {
     }
 
     /// The time for an answer counts from the last byte of the request, or from the last piece
-    /// that the server took: the new deadline where that came after the time was first set.
+    /// that the server took, and not while the client is waited for: the new deadline where that
+    /// came after the time was first set.
     fn later(&self, deadline: Instant) -> Option<Instant> {
         let body = self.body.as_ref()?;
-        let counted_from = body.finished().unwrap_or_else(|| body.last_piece());
+        let counted_from = body.finished().or_else(|| body.untaken_since());
+        let counted_from = counted_from.unwrap_or_else(Instant::now);
         Some(counted_from + self.timeouts.response).filter(|later| *later > deadline)
     }
 

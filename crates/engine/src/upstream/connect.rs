@@ -37,7 +37,10 @@ impl Stream {
         let deadline = Instant::now() + limit;
         let connecting = async {
             match target {
-                Endpoint::Tcp { host, port } => tcp(host, *port, deadline).await.map(Self::Tcp),
+                Endpoint::Tcp { host, port } => {
+                    let addresses = resolve(host, *port).await?;
+                    tcp(&addresses, deadline).await.map(Self::Tcp)
+                }
                 Endpoint::Unix(path) => match UnixStream::connect(&**path).await {
                     Ok(stream) => Ok(Self::Unix(stream)),
                     Err(error) => Err(Failure::connect(error)),
@@ -75,9 +78,9 @@ pub(crate) fn is_quiet(probe: &OwnedFd) -> bool {
     matches!(rustix::net::recv(probe, &mut byte, flags), Err(Errno::AGAIN))
 }
 
-async fn tcp(host: &Host, port: u16, deadline: Instant) -> Result<TcpStream, Failure> {
+/// A connection to the first of these that takes one.
+async fn tcp(addresses: &[SocketAddr], deadline: Instant) -> Result<TcpStream, Failure> {
     let mut last = None;
-    let addresses = resolve(host, port).await?;
     for (index, address) in addresses.iter().enumerate() {
         // An address that does not answer leaves the others their share of the time.
         let left = deadline.saturating_duration_since(Instant::now());
@@ -157,5 +160,56 @@ impl AsyncWrite for Stream {
 
     fn is_write_vectored(&self) -> bool {
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use socket2::{Domain, Socket, Type};
+
+    use super::*;
+
+    /// A listening socket, and connections that fill its queue: further ones are not answered.
+    async fn full() -> (SocketAddr, Socket, Vec<TcpStream>) {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        let any: SocketAddr = "127.0.0.1:0".parse().expect("an address");
+        socket.bind(&any.into()).expect("a free port");
+        socket.listen(0).expect("a bound socket");
+        let address = socket.local_addr().ok().and_then(|address| address.as_socket());
+        let address = address.expect("a bound socket");
+        let mut waiting = Vec::new();
+        let patience = Duration::from_millis(300);
+        while let Ok(stream) = tokio::time::timeout(patience, TcpStream::connect(address)).await {
+            waiting.push(stream.expect("room in the queue"));
+        }
+        (address, socket, waiting)
+    }
+
+    #[tokio::test]
+    async fn an_address_that_does_not_answer_leaves_the_next_its_share_of_the_time() {
+        let (dead, _socket, _waiting) = full().await;
+        let alive = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let alive_at = alive.local_addr().expect("a bound socket");
+        let limit = Duration::from_secs(1);
+        let begun = Instant::now();
+        let addresses = [dead, dead, alive_at];
+        let connecting = tcp(&addresses, begun + limit);
+        let stream = tokio::time::timeout(limit, connecting).await.expect("in time");
+        let peer = stream.expect("one of them answers").peer_addr().expect("connected");
+        assert_eq!(peer, alive_at);
+        assert!(begun.elapsed() >= limit / 2, "{:?}", begun.elapsed());
+    }
+
+    #[tokio::test]
+    async fn an_address_that_refuses_leaves_its_time_to_the_next() {
+        let gone = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let gone_at = gone.local_addr().expect("a bound socket");
+        drop(gone);
+        let failure = tcp(&[gone_at], Instant::now() + Duration::from_secs(1)).await;
+        assert_eq!(failure.expect_err("nobody listens").kind, FailureKind::Refused);
+        let alive = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let alive_at = alive.local_addr().expect("a bound socket");
+        let stream = tcp(&[gone_at, alive_at], Instant::now() + Duration::from_secs(1)).await;
+        assert_eq!(stream.expect("one answers").peer_addr().expect("connected"), alive_at);
     }
 }

@@ -6,8 +6,9 @@
 
 use std::os::fd::OwnedFd;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use http::{Request, Response};
 use http_body::Body as _;
@@ -15,7 +16,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::{TrySendError, http1};
 use hyper_util::rt::TokioIo;
 
-use crate::body::RequestBody;
+use crate::body::{BodyWatch, RequestBody};
 use crate::upstream::connect::{Stream, is_quiet};
 use crate::upstream::failure::Failure;
 
@@ -114,11 +115,15 @@ impl Http1 {
         (parts.io.into_inner(), parts.read_buf)
     }
 
-    /// Leaves the connection to a task of its own until both sides of the exchange have ended.
-    pub(crate) fn run_apart(self) {
+    /// Leaves the connection to a task of its own until both sides of the exchange have ended, or
+    /// the server has taken nothing of the request for `limit`.
+    pub(crate) fn run_apart(self, body: Arc<BodyWatch>, limit: Duration) {
         tokio::spawn(async move {
-            // Whoever reads the answer is told of an error as well.
-            let _ = self.connection.await;
+            tokio::select! {
+                // Whoever reads the answer is told of an error as well.
+                _ = self.connection => {}
+                () = body.untaken_for(limit) => {}
+            }
         });
     }
 

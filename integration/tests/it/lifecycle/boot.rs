@@ -2,7 +2,6 @@ use std::time::Duration;
 
 use integration::config_dir::ConfigDir;
 use integration::vaned::Vaned;
-use integration::wait::until;
 use rustix::process::Signal;
 use serde_json::json;
 
@@ -107,20 +106,24 @@ async fn a_check_compiles_and_touches_nothing() {
     assert!(bad.log_lines().join("\n").contains("error[json-syntax]"));
 }
 
-/// S8. A signal during the boot is not lost.
+/// S8. A signal during the boot is not lost, from the moment at which it is caught.
 #[tokio::test]
 async fn a_signal_that_comes_early_ends_the_daemon_in_good_order() {
     let config = ConfigDir::new().rule("a", says("127.0.0.1:0", "a"));
-    let mut vaned = Vaned::builder(&config).spawn();
-    until("signals to be caught", LIMIT, async || catches_term(vaned.pid())).await;
-    vaned.signal(Signal::TERM);
-    assert_eq!(Some(0), vaned.exit_status(Duration::from_secs(5)).await.code());
+    for _ in 0..20 {
+        let mut vaned = Vaned::builder(&config).spawn();
+        // Without the pauses of `until`, so as to come as early as can be.
+        while !catches_term(vaned.pid()) {
+            tokio::task::yield_now().await;
+        }
+        vaned.signal(Signal::TERM);
+        assert_eq!(Some(0), vaned.exit_status(Duration::from_secs(5)).await.code());
+    }
 }
 
-const CAUGHT: u64 = 1 | 1 << 1 | 1 << 14;
+const CAUGHT: u64 = 1 << 14;
 
-/// Whether the process has handlers for SIGHUP, SIGINT and SIGTERM, which are bits 0, 1 and 14 of
-/// the mask in its status: then the first of them is listened to as well.
+/// Whether the process has a handler for SIGTERM, which is that bit of the mask in its status.
 fn catches_term(pid: u32) -> bool {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));

@@ -3,6 +3,7 @@ use std::time::{Duration, Instant};
 use integration::config_dir::ConfigDir;
 use integration::failure::Failure;
 use integration::h2_client::{Ending, H2Client};
+use integration::h2_raw::{DATA, H2Raw, widened};
 use integration::http_origin::HttpOrigin;
 use integration::raw_client::RawClient;
 use integration::tcp_origin::{Behaviour, TcpOrigin};
@@ -195,6 +196,43 @@ async fn a_mute_http2_client_does_not_hold_the_end_up() {
     vaned.signal(Signal::TERM);
     assert_eq!(Some(0), vaned.exit_status(LIMIT).await.code());
     assert!(begun.elapsed() < Duration::from_millis(2500), "{:?}", begun.elapsed());
+}
+
+/// S10. A client that takes its time for an answer is not mute.
+#[tokio::test]
+async fn a_slow_http2_client_gets_its_answer_whole() {
+    let config = ConfigDir::new().rule("a", says("127.0.0.1:0", &"a".repeat(5000)));
+    let mut vaned = Vaned::start(&config).await;
+    let mut slow = H2Raw::connect(vaned.only_addr().await).await.unwrap();
+    slow.set_initial_window(10).await.unwrap();
+    let (request, stream) = slow.get("/", "a");
+    slow.send(&request).await.unwrap();
+    while slow.next_frame().await.unwrap().kind != DATA {}
+    vaned.signal(Signal::TERM);
+    until("the drain", LIMIT, async || stats(&vaned).await["state"] == "draining").await;
+    // Longer than the grace of idle connections, and the time that a mute client has.
+    pass(Duration::from_secs(2)).await;
+    slow.send(&widened(stream, 5000)).await.unwrap();
+    assert_eq!(Ok(4990), slow.body(stream).await);
+    drop(slow);
+    assert_eq!(Some(0), vaned.exit_status(LIMIT).await.code());
+}
+
+/// S10. What is left of an answer when the budget ends is counted, also where the rest of it is
+/// only waiting for the client.
+#[tokio::test]
+async fn an_answer_that_waits_for_its_http2_client_is_cut_off_with_the_budget() {
+    let config = ConfigDir::new().rule("a", says("127.0.0.1:0", &"a".repeat(5000)));
+    let starting = Vaned::builder(&config).env("VANE_DRAIN_TIMEOUT_SECS", "1");
+    let mut vaned = starting.start().await;
+    let mut slow = H2Raw::connect(vaned.only_addr().await).await.unwrap();
+    slow.set_initial_window(10).await.unwrap();
+    let (request, _) = slow.get("/", "a");
+    slow.send(&request).await.unwrap();
+    while slow.next_frame().await.unwrap().kind != DATA {}
+    vaned.signal(Signal::TERM);
+    assert_eq!(Some(0), vaned.exit_status(LIMIT).await.code());
+    assert!(vaned.log_lines().iter().any(|line| line.contains("1 http2")));
 }
 
 /// S10. A request whose head has begun to come is in flight: it is answered when it is complete.

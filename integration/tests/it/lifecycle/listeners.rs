@@ -248,6 +248,36 @@ async fn listeners_come_and_go_under_load() {
     assert_eq!(tally.sent, origin.count());
 }
 
+/// S14. Whoever connects while a listener goes is refused or answered, and nothing in between.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_comes_while_its_listener_goes_is_refused_or_answered() {
+    const ADDRESSES: u8 = 12;
+    let config = ConfigDir::new().rule("kept", says("127.0.0.1:0", "kept"));
+    let vaned = Vaned::start(&config).await;
+    for _ in 0..6 {
+        let listen: Vec<_> = (1..=ADDRESSES).map(|host| format!("127.15.0.{host}:0")).collect();
+        config.write_rule("side", json!({ "listen": listen, "respond": { "body": "side" } }));
+        vaned.reload().await;
+        let mut clients = tokio::task::JoinSet::new();
+        for listen in &listen {
+            let addr = vaned.addr(listen).await;
+            clients.spawn(async move {
+                loop {
+                    match said(addr).await {
+                        Ok(_) => {}
+                        Err(failure) => return failure,
+                    }
+                }
+            });
+        }
+        config.remove("rules/side.json");
+        vaned.reload().await;
+        while let Some(failure) = clients.join_next().await {
+            assert_eq!(Failure::Refused, failure.unwrap());
+        }
+    }
+}
+
 /// S14. S13. An added listener starts with bind retry, and the reload does not wait for it.
 #[tokio::test]
 async fn an_added_listener_that_cannot_be_bound_yet_holds_up_no_reload() {

@@ -4,12 +4,14 @@
 use std::time::Duration;
 
 use integration::config_dir::ConfigDir;
+use integration::failure::Failure;
 use integration::raw_client::RawClient;
 use integration::tcp_origin::pattern;
 use integration::vaned::Vaned;
+use integration::wait::until;
 use serde_json::json;
 
-use super::rig::{Rig, Strict, get_with, on_loopback, post, proxied};
+use super::rig::{LIMIT, Rig, Strict, get_with, on_loopback, post, proxied};
 
 const UPGRADE: &str = "Connection: upgrade\r\nUpgrade: websocket\r\n\
     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
@@ -82,7 +84,40 @@ async fn an_upload_goes_on_after_the_answer_has_come() {
     assert_eq!(body.len(), early.received().await);
 }
 
-/// A server that answers as soon as it has a head, and then reads the body to its end.
+#[tokio::test]
+async fn an_upload_ends_when_the_server_takes_no_more_of_it_after_its_answer() {
+    let early = EarlyOrigin::of(0).await;
+    let forward = json!({ "to": early.url, "timeout": { "response": "300ms" } });
+    let rig = Rig::ruled(json!({ "forward": forward })).await;
+    let mut client = rig.client().await;
+    client.send(upload_head()).await.unwrap();
+    assert_eq!(202, client.read_response().await.unwrap().status);
+    let failure = client.send(pattern(UPLOAD)).await.unwrap_err();
+    assert_ne!(Failure::TimedOut, failure);
+    until("the connection to end", LIMIT, async || rig.open().await == 0).await;
+}
+
+#[tokio::test]
+async fn an_upload_goes_on_after_the_answer_while_the_client_takes_its_time() {
+    let early = EarlyOrigin::start().await;
+    let forward = json!({ "to": early.url, "timeout": { "response": "200ms" } });
+    let rig = Rig::ruled(json!({ "forward": forward })).await;
+    let mut client = rig.client().await;
+    client.send(upload_head()).await.unwrap();
+    assert_eq!(202, client.read_response().await.unwrap().status);
+    let body = pattern(UPLOAD);
+    let (first, rest) = body.split_at(1 << 10);
+    client.send(first).await.unwrap();
+    integration::wait::pass(Duration::from_millis(700)).await;
+    client.send(rest).await.unwrap();
+    assert_eq!(UPLOAD, early.received().await);
+}
+
+fn upload_head() -> String {
+    format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {UPLOAD}\r\n\r\n")
+}
+
+/// A server that answers as soon as it has a head, and then reads so much of the body.
 struct EarlyOrigin {
     url: String,
     received: tokio::sync::oneshot::Receiver<usize>,
@@ -90,6 +125,10 @@ struct EarlyOrigin {
 
 impl EarlyOrigin {
     async fn start() -> Self {
+        Self::of(UPLOAD).await
+    }
+
+    async fn of(length: usize) -> Self {
         use tokio::io::{AsyncReadExt, AsyncWriteExt};
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -101,7 +140,6 @@ impl EarlyOrigin {
                 stream.read_buf(&mut read).await.unwrap();
             }
             let head = read.windows(4).position(|end| end == b"\r\n\r\n").unwrap() + 4;
-            let length = UPLOAD;
             stream.write_all(b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n").await.unwrap();
             while read.len() - head < length {
                 if stream.read_buf(&mut read).await.unwrap_or(0) == 0 {
@@ -109,6 +147,7 @@ impl EarlyOrigin {
                 }
             }
             let _ = sender.send(read.len() - head);
+            std::future::pending::<()>().await;
         });
         Self { url, received }
     }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use integration::failure::Failure;
-use integration::h2_raw::H2Raw;
+use integration::h2_raw::{H2Raw, RST_STREAM, widened};
 use integration::raw_client::RawClient;
 use integration::wait::{pass, until};
 
@@ -84,6 +84,65 @@ async fn a_client_that_takes_no_byte_of_its_answer_is_dropped() {
     until("the connection to be dropped", LIMIT, async || rig.open().await == 0).await;
     assert_eq!(1, rig.refused("body_idle").await);
     until("the upstream connection to end", LIMIT, async || origin.connections_open() == 0).await;
+}
+
+#[tokio::test]
+async fn a_client_that_never_opens_its_window_loses_the_stream_and_no_other() {
+    let (origin, rig) = limited(&[("VANE_SEC_BODY_IDLE_MS", "300")]).await;
+    let mut client = windowed(&rig, 0).await;
+    let (held, held_stream) = client.get("/stream/100000000", "a");
+    let (small, small_stream) = client.get("/bytes/5", "a");
+    client.send(&[held, small].concat()).await.unwrap();
+    let mut reset = Vec::new();
+    while reset.len() < 2 {
+        let frame = client.next_frame().await.unwrap();
+        if frame.kind == RST_STREAM {
+            reset.push(frame.stream);
+        }
+    }
+    reset.sort_unstable();
+    assert_eq!(vec![held_stream, small_stream], reset);
+    assert_eq!(2, rig.refused("body_idle").await);
+    until("the upstream connection to end", LIMIT, async || origin.connections_open() <= 1).await;
+    let (next, stream) = client.get("/bytes/5", "a");
+    client.send(&[next, widened(stream, 5)].concat()).await.unwrap();
+    assert_eq!(5, client.body(stream).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_client_that_never_takes_the_tail_of_an_answer_is_dropped() {
+    let (_origin, rig) = limited(&[("VANE_SEC_BODY_IDLE_MS", "300")]).await;
+    let mut client = windowed(&rig, 1).await;
+    let (request, _) = client.get("/bytes/1000", "a");
+    client.send(&request).await.unwrap();
+    until("the connection to be dropped", LIMIT, async || rig.open().await == 0).await;
+    assert_eq!(1, rig.refused("body_idle").await);
+}
+
+#[tokio::test]
+async fn a_client_that_opens_its_window_bit_by_bit_gets_its_answer() {
+    let (_origin, rig) = limited(&[("VANE_SEC_BODY_IDLE_MS", "500")]).await;
+    let mut client = windowed(&rig, 10).await;
+    for path in ["/bytes/100000", "/chunked/100000", "/trailers"] {
+        let (request, stream) = client.get(path, "a");
+        client.send(&request).await.unwrap();
+        for _ in 0..10 {
+            pass(Duration::from_millis(100)).await;
+            client.send(&widened(stream, 10)).await.unwrap();
+        }
+        client.send(&widened(stream, 100_000)).await.unwrap();
+        client.send(&widened(0, 100_000)).await.unwrap();
+        let length = if path == "/trailers" { "with trailers".len() } else { 100_000 };
+        assert_eq!(length, client.body(stream).await.unwrap(), "{path}");
+    }
+    assert_eq!(0, rig.refused("body_idle").await);
+}
+
+/// A client whose streams begin with a window of so many bytes.
+async fn windowed(rig: &Rig, window: u32) -> H2Raw {
+    let mut client = H2Raw::connect(rig.addr).await.unwrap();
+    client.set_initial_window(window).await.unwrap();
+    client
 }
 
 #[tokio::test]

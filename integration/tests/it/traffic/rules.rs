@@ -1,7 +1,10 @@
 //! Middleware and the actions that answer by themselves.
 
+use std::time::Duration;
+
 use integration::config_dir::ConfigDir;
 use integration::failure::Failure;
+use integration::tcp_origin::pattern;
 use serde_json::{Value, json};
 
 use super::rig::{Rig, Strict, get_with, on_loopback, post, proxied};
@@ -152,6 +155,25 @@ async fn close_ends_the_connection_without_an_answer() {
     assert!(matches!(failure, Failure::ClosedBeforeAnswer | Failure::Reset), "{failure}");
     let h2 = rig.h2().await;
     assert!(h2.get("/no").await.is_err());
+}
+
+#[tokio::test]
+async fn close_leaves_the_answer_in_front_of_it_whole() {
+    let config = ConfigDir::new();
+    let page = config.path().join("page.bin");
+    std::fs::write(&page, pattern(32 << 20)).unwrap();
+    let config = config
+        .rule("no", on_loopback(json!({ "match": { "http.path": "/no" }, "close": true })))
+        .rule("yes", on_loopback(json!({ "respond": { "body_file": page.to_str().unwrap() } })));
+    let rig = Rig::of(config).await;
+    let mut client = rig.client().await;
+    client.send(get_with("/yes", "") + &get_with("/no", "")).await.unwrap();
+    let head = client.read_some(1 << 10).await.unwrap();
+    integration::wait::pass(Duration::from_millis(300)).await;
+    let rest = client.read_to_end().await.unwrap();
+    assert!(head.len() + rest.len() > 32 << 20, "only {} bytes of the answer", rest.len());
+    let failure = rig.client().await.get("/no", "a").await.unwrap_err();
+    assert_eq!(Failure::Reset, failure);
 }
 
 #[tokio::test]

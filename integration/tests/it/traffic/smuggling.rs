@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use integration::failure::Failure;
+use integration::wait::until;
 
 use super::rig::{LIMIT, Rig, Strict, get_with, proxied};
 
@@ -163,6 +164,30 @@ async fn a_head_that_could_be_read_in_two_ways_is_refused_and_the_connection_clo
     assert_eq!(0, origin.count(), "{:?}", origin.requests());
 }
 
+/// Wherever the network cuts it. hyper looks at a head that came in part only when it has seen its
+/// end.
+#[tokio::test]
+async fn a_bad_head_that_comes_in_two_pieces_is_refused_and_the_connection_closed() {
+    let (origin, rig) = proxied().await;
+    let mut wrong = Vec::new();
+    for (what, request) in BAD_HEADS {
+        let request = latin1(request);
+        let (first, rest) = request.split_at(request.len() / 2);
+        let mut client = rig.client().await.with_limit(Duration::from_secs(3));
+        assert_eq!(200, client.get("/bytes/3", "a").await.unwrap().status);
+        let before = received(&rig).await;
+        client.send(first).await.unwrap();
+        until("the first piece", LIMIT, async || received(&rig).await > before).await;
+        let status = client.exchange(rest).await.map(|answer| answer.status);
+        let closed = client.is_closed_by_peer(LIMIT).await;
+        if (&status, closed) != (&Ok(400), true) {
+            wrong.push(format!("{what}: {status:?}, closed: {closed}"));
+        }
+    }
+    assert_eq!(Vec::<String>::new(), wrong);
+    assert_eq!(BAD_HEADS.len() as u64, origin.count(), "{:?}", origin.requests());
+}
+
 #[tokio::test]
 async fn a_bad_head_behind_good_requests_is_refused_after_their_answers() {
     let (origin, rig) = proxied().await;
@@ -189,7 +214,10 @@ async fn a_bad_head_behind_good_requests_is_refused_after_their_answers() {
 async fn a_body_with_bad_chunks_never_reaches_the_origin_whole() {
     let (origin, rig) = proxied().await;
     let mut wrong = Vec::new();
-    for (what, chunks) in BAD_CHUNKS {
+    let trailers = "X-A: 1\r\n".repeat(120);
+    let many = ("too many trailers", format!("3\r\nabc\r\n0\r\n{trailers}\r\n"));
+    let bodies = BAD_CHUNKS.iter().map(|(what, chunks)| (*what, (*chunks).to_owned()));
+    for (what, chunks) in bodies.chain([many]) {
         let head = "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
         let smuggled = get_with("/smuggled", "");
         let request = format!("{head}{chunks}{smuggled}");
@@ -228,6 +256,7 @@ async fn a_head_without_end_is_cut_off() {
     let (origin, rig) = proxied().await;
     let mut client = rig.client().await;
     client.send("GET / HTTP/1.1\r\nHost: a\r\n").await.unwrap();
+    until("the first piece", LIMIT, async || received(&rig).await > 0).await;
     let fields = "X-A: 1\r\n".repeat(9000);
     let answer = client.exchange(fields).await.unwrap();
     assert_eq!(431, answer.status);
@@ -260,6 +289,11 @@ async fn empty_lines_in_front_of_a_request_are_tolerated() {
         assert_eq!(200, client.exchange(request).await.unwrap().status);
     }
     assert_eq!(2, origin.count());
+}
+
+/// Bytes that the daemon has taken from clients.
+async fn received(rig: &Rig) -> u64 {
+    rig.stats().await["bytes"]["received"].as_u64().unwrap()
 }
 
 /// Whether the request is answered with a refusal and its connection closed.

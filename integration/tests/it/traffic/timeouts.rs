@@ -43,6 +43,15 @@ async fn the_time_for_an_answer_counts_from_the_last_byte_of_the_request() {
 }
 
 #[tokio::test]
+async fn the_time_for_an_answer_does_not_run_while_the_client_takes_its_time() {
+    let (_origin, rig) = with_timeouts(json!({ "response": "200ms" })).await;
+    let mut client = rig.client().await;
+    client.send("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n").await.unwrap();
+    client.send_slowly("slow", 2, Duration::from_millis(600)).await.unwrap();
+    assert_eq!("slow", client.read_response().await.unwrap().text());
+}
+
+#[tokio::test]
 async fn an_answer_that_stops_is_cut_off() {
     let (origin, rig) = with_timeouts(json!({ "idle": "200ms" })).await;
     let mut client = rig.client().await;

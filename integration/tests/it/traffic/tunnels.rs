@@ -8,6 +8,7 @@ use integration::failure::Failure;
 use integration::raw_client::RawClient;
 use integration::tcp_origin::{Behaviour, TcpOrigin, pattern};
 use integration::wait::until;
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 use tokio::net::UnixListener;
@@ -51,6 +52,24 @@ async fn bytes_pass_both_ways_and_are_counted() {
     let stats = rig.stats().await;
     assert_eq!(Some(305_001), stats["bytes"]["received"].as_u64());
     assert_eq!(305_001, target.received());
+}
+
+#[tokio::test]
+async fn a_tunnel_that_still_connects_when_the_budget_ends_is_counted_as_cut_off() {
+    let full = FullBacklog::new().await;
+    let tunnel = on_loopback(json!({ "tunnel": full.addr.to_string() }));
+    let config = ConfigDir::new().rule("all", tunnel);
+    let rig = Rig::with(config, &[("VANE_DRAIN_TIMEOUT_SECS", "1")]).await;
+    let mut client = rig.client().await;
+    until("the tunnel", LIMIT, async || {
+        let view = rig.vaned.manage("get_connections", json!({})).await.unwrap();
+        view["connections"][0]["protocol"] == "tunnel"
+    })
+    .await;
+    rig.vaned.signal(Signal::TERM);
+    let line = rig.vaned.wait_for_log(|line| line.contains("the budget is spent")).await;
+    assert!(line.contains("1 tunnel"), "{line}");
+    assert!(client.is_closed_by_peer(LIMIT).await);
 }
 
 #[tokio::test]
