@@ -53,7 +53,7 @@ fn tls_listeners(expanded: &Expanded, groups: &[Group<'_>], diagnostics: &mut Di
     let secure = groups.iter().filter(|group| group.terminates_tls);
     for socket in secure.flat_map(|group| &group.sockets) {
         let Some(bind) = first_tls_bind(expanded, socket) else { continue };
-        if seen.insert(&bind.written) {
+        if seen.insert(bind.written) {
             let message = format!(
                 "this version of vane does not open listeners that terminate TLS yet: `{}`",
                 bind.written

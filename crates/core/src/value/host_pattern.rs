@@ -138,6 +138,9 @@ impl Explain for HostPatternError {
 }
 
 fn ipv6(text: &str) -> Option<Ipv6Addr> {
+    if !text.contains(':') {
+        return None;
+    }
     let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
     bare.parse().ok()
 }
@@ -158,7 +161,9 @@ fn check_label(label: &str) -> Result<(), HostPatternError> {
     if label.is_empty() {
         return Err(HostPatternError::EmptyLabel);
     }
-    if let Some(bad) = label.chars().find(|c| !(c.is_ascii_alphanumeric() || "-_".contains(*c))) {
+    if let Some(bad) =
+        label.chars().find(|c| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_')))
+    {
         return Err(match bad {
             '*' => HostPatternError::Wildcard,
             bad if !bad.is_ascii() => HostPatternError::NotAscii,

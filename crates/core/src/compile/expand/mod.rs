@@ -26,10 +26,18 @@ use self::upstream::Upstreams;
 pub(crate) use self::site::redirect_name;
 
 /// What the written configuration means, as far as it means anything.
+#[derive(Default)]
 pub(crate) struct Expanded {
     pub(crate) set: RuleSet,
     /// For each rule what only diagnostics need.
     pub(crate) notes: Vec<Notes>,
+}
+
+impl Expanded {
+    fn add(&mut self, (rule, notes): Noted) {
+        self.set.rules.push(rule);
+        self.notes.push(notes);
+    }
 }
 
 /// What is known of a rule beside its meaning.
@@ -51,10 +59,10 @@ pub(crate) struct TlsNote {
 }
 
 /// Expands every rule but those in `left_out`, by their place in `written`.
-pub(crate) fn expand(
-    written: &Written,
+pub(crate) fn expand<'w>(
+    written: &'w Written,
     left_out: &HashSet<usize>,
-    diagnostics: &mut Diagnostics,
+    diagnostics: &'w mut Diagnostics,
 ) -> Expanded {
     let mut ctx = Context {
         sources: &written.sources,
@@ -63,17 +71,15 @@ pub(crate) fn expand(
         incomplete: written.incomplete,
     };
     upstream::named(&written.config, &mut ctx);
-    let (mut rules, mut notes) = (Vec::new(), Vec::new());
+    let mut expanded = Expanded::default();
     let kept = written.rules.iter().enumerate().filter(|(at, _)| !left_out.contains(at));
     for (_, rule) in kept {
-        for (rule, note) in rule::expand(&rule.value, &mut ctx) {
-            rules.push(rule);
-            notes.push(note);
-        }
+        rule::expand(&rule.value, &mut expanded, &mut ctx);
     }
     let trusted = written.config.trusted_proxies.iter().flat_map(|list| &list.items);
-    let trusted_proxies = trusted.map(|cidr| cidr.value.network()).collect();
-    Expanded { set: RuleSet { rules, upstreams: ctx.upstreams.all, trusted_proxies }, notes }
+    expanded.set.trusted_proxies = trusted.map(|cidr| cidr.value.network()).collect();
+    expanded.set.upstreams = ctx.upstreams.all;
+    expanded
 }
 
 /// A rule and what is known of it beside.
@@ -83,7 +89,7 @@ type Noted = (Rule, Notes);
 struct Context<'a> {
     sources: &'a Sources,
     diagnostics: &'a mut Diagnostics,
-    upstreams: Upstreams,
+    upstreams: Upstreams<'a>,
     /// Something was left out, so what a name refers to may be there after all.
     incomplete: bool,
 }

@@ -33,7 +33,7 @@ fn listener(socket: &Socket<'_>, entry: NodeId, terminates_tls: bool) -> Listene
     Listener {
         transport: socket.transport,
         address: socket.address,
-        written: socket.bind.written.clone(),
+        written: socket.bind.written.to_string().into(),
         entry,
         terminates_tls,
     }
