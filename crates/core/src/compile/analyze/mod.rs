@@ -80,8 +80,8 @@ fn group<'r>(rules: &'r [Rule], members: &[RuleId], sockets: Vec<Socket<'r>>) ->
         let into = if phase == Phase::Raw { &mut raw } else { &mut http };
         into.extend(Branch::all(id, rule, phase));
     }
-    raw.sort_by_key(Branch::turn);
-    http.sort_by_key(Branch::turn);
+    raw.sort_by_cached_key(Branch::turn);
+    http.sort_by_cached_key(Branch::turn);
     let terminates_tls = members.iter().any(|id| rules[id.0 as usize].terminates_tls);
     Group { sockets, raw, http, terminates_tls }
 }
