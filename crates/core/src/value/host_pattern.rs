@@ -1,6 +1,7 @@
 //! Host names in predicates: exact, or one wildcard label in front.
 
 use std::{
+    borrow::Cow,
     fmt,
     net::{Ipv4Addr, Ipv6Addr},
 };
@@ -34,6 +35,14 @@ impl HostPattern {
         }
     }
 
+    /// The canonical text; parses back to the same pattern.
+    pub fn name(&self) -> Cow<'_, str> {
+        match self {
+            Self::Exact(name) => Cow::Borrowed(name),
+            Self::OneLabel(parent) => Cow::Owned(format!("*.{parent}")),
+        }
+    }
+
     /// Whether a host matches. The host must be without port and in lower case.
     pub fn matches(&self, host: &str) -> bool {
         match self {
@@ -48,10 +57,7 @@ impl HostPattern {
 
 impl fmt::Display for HostPattern {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Exact(name) => out.write_str(name),
-            Self::OneLabel(parent) => write!(out, "*.{parent}"),
-        }
+        out.write_str(&self.name())
     }
 }
 
@@ -146,10 +152,8 @@ fn ipv6(text: &str) -> Option<Ipv6Addr> {
 }
 
 fn refuse_surroundings(text: &str) -> Result<(), HostPatternError> {
-    if text.contains("://") {
-        return Err(HostPatternError::Scheme);
-    }
     match text.rsplit_once(':') {
+        Some(_) if text.contains("://") => Err(HostPatternError::Scheme),
         Some((host, port)) if !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()) => {
             Err(HostPatternError::Port(host.to_owned()))
         }
