@@ -36,7 +36,7 @@ impl<'a> Literal<'a> {
     /// Reads on up to what is not plain text.
     fn plain_run(&mut self) -> &'a str {
         let rest = &self.text[self.at..];
-        let ends = |&byte: &u8| byte == b'"' || byte == b'\\' || byte < 0x20;
+        let ends = |&byte: &u8| (byte == b'"') | (byte == b'\\') | (byte < 0x20);
         let run = rest.as_bytes().iter().position(ends).unwrap_or(rest.len());
         self.at += run;
         &rest[..run]

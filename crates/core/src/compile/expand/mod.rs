@@ -72,6 +72,8 @@ pub(crate) fn expand<'w>(
     };
     upstream::named(&written.config, &mut ctx);
     let mut expanded = Expanded::default();
+    expanded.set.rules.reserve(written.rules.len());
+    expanded.notes.reserve(written.rules.len());
     let kept = written.rules.iter().enumerate().filter(|(at, _)| !left_out.contains(at));
     for (_, rule) in kept {
         rule::expand(&rule.value, &mut expanded, &mut ctx);

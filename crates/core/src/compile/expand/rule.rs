@@ -73,7 +73,7 @@ pub(super) fn priority(written: &config::Rule) -> i64 {
 }
 
 /// The certificate that a written `tls` asks for.
-pub(super) fn note(tls: &Keyed<Tls>, alternatives: &[Conjunction]) -> TlsNote {
+pub(super) fn note(tls: &Keyed<Box<Tls>>, alternatives: &[Conjunction]) -> TlsNote {
     let names = match &tls.value.names {
         Some(names) => names.items().iter().map(|name| name.value.clone()).collect(),
         None => exact_hosts(alternatives),

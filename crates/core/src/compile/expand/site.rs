@@ -99,7 +99,7 @@ fn secure(written: &config::Rule, names: &Names, hosts: &[HostPattern], parts: P
     (rule, Notes { tls: Some(tls) })
 }
 
-fn is_default(tls: &Keyed<config::tls::Tls>) -> bool {
+fn is_default(tls: &Keyed<Box<config::tls::Tls>>) -> bool {
     tls.value.default.as_ref().is_some_and(|default| default.value)
 }
 
