@@ -127,7 +127,7 @@ fn compile_and_render(bytes: Vec<u8>) {
     render::json(&diagnostics, &written.sources);
 }
 
-fn parse(text: &str) -> Option<Value> {
+fn parse(text: &str) -> Option<Value<'_>> {
     let mut sources = Sources::default();
     let file = sources.add(SourceFile::new("a.json", text));
     json::parse(file, text, &mut Diagnostics::default())

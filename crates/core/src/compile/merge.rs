@@ -1,6 +1,8 @@
 //! Names are unique among all rules, also those that presets make.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
+use std::iter;
 
 use crate::table::Table;
 
@@ -16,7 +18,7 @@ pub(crate) fn duplicates(
     rules: &[Spanned<Box<Rule>>],
     diagnostics: &mut Diagnostics,
 ) -> HashSet<usize> {
-    let mut first: Table<RuleName, Named> = Table::default();
+    let mut first: Table<Cow<'_, RuleName>, Named> = Table::default();
     let mut late = HashSet::new();
     for (at, rule) in rules.iter().enumerate() {
         for (name, named) in names(&rule.value) {
@@ -41,14 +43,12 @@ struct Named {
     derived: bool,
 }
 
-fn names(rule: &Rule) -> Vec<(RuleName, Named)> {
+fn names(rule: &Rule) -> impl Iterator<Item = (Cow<'_, RuleName>, Named)> {
     let Spanned { value: name, span } = &rule.name;
-    let mut names = vec![(name.clone(), Named { span: *span, derived: false })];
-    if rule.site.is_some() {
-        let redirect = redirect_name(name).ok();
-        names.extend(redirect.map(|name| (name, Named { span: *span, derived: true })));
-    }
-    names
+    let redirect = rule.site.as_ref().and_then(|_| redirect_name(name).ok());
+    let own = (Cow::Borrowed(name), Named { span: *span, derived: false });
+    let derived = redirect.map(|name| (Cow::Owned(name), Named { span: *span, derived: true }));
+    iter::once(own).chain(derived)
 }
 
 fn report(name: &RuleName, again: &Named, first: &Named, diagnostics: &mut Diagnostics) {

@@ -156,5 +156,5 @@ fn info(
 /// File and line.
 fn place(span: crate::source::Span, sources: &Sources) -> Box<str> {
     let Some(file) = sources.get(span.file) else { return Box::default() };
-    format!("{}:{}", file.path(), file.line_number(span.start)).into()
+    [file.path(), ":", &file.line_number(span.start).to_string()].concat().into()
 }

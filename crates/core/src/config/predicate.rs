@@ -1,9 +1,11 @@
 //! Predicates as they are written in `match`.
 
+use std::borrow::Cow;
+
 use serde_json::{Map as JsonMap, json};
 
 use crate::{
-    diagnostic::code::Code,
+    diagnostic::{code::Code, every},
     json::{Member, Value, ValueKind},
     shape::{
         Decoder, OneOrMany, Origin, SchemaDefs, Shape, meaningful, quoted, shortened, type_mismatch,
@@ -135,8 +137,7 @@ fn whole_number(number: &str, value: &Value, ctx: &mut Decoder<'_>) -> Option<Sc
 }
 
 fn all_members(members: &[Member], ctx: &mut Decoder<'_>) -> Option<Predicate> {
-    let parts: Vec<_> = meaningful(members).map(|member| one_member(member, ctx)).collect();
-    let mut parts: Vec<_> = parts.into_iter().collect::<Option<_>>()?;
+    let mut parts = every(meaningful(members).map(|member| one_member(member, ctx)))?;
     Some(match parts.len() {
         1 => parts.remove(0),
         _ => Predicate::AllOf(parts),
@@ -144,7 +145,7 @@ fn all_members(members: &[Member], ctx: &mut Decoder<'_>) -> Option<Predicate> {
 }
 
 fn one_member(member: &Member, ctx: &mut Decoder<'_>) -> Option<Predicate> {
-    match member.key.value.as_str() {
+    match &*member.key.value {
         ANY_OF => any_of(&member.value, ctx),
         ALL_OF => list(&member.value, ctx).map(Predicate::AllOf),
         NOT => Shape::decode(&member.value, ctx).map(Predicate::Not),
@@ -171,7 +172,7 @@ fn list(value: &Value, ctx: &mut Decoder<'_>) -> Option<Vec<Predicate>> {
     OneOrMany::decode(value, ctx).map(OneOrMany::into_items)
 }
 
-fn field(key: &Spanned<String>, ctx: &mut Decoder<'_>) -> Option<Spanned<Field>> {
+fn field(key: &Spanned<Cow<'_, str>>, ctx: &mut Decoder<'_>) -> Option<Spanned<Field>> {
     let (suggestion, help) = match Field::parse(&key.value) {
         Ok(field) if field.is_matchable() => return Some(Spanned::new(field, key.span)),
         Ok(_) => (None, None),
@@ -189,7 +190,7 @@ fn field(key: &Spanned<String>, ctx: &mut Decoder<'_>) -> Option<Spanned<Field>>
 }
 
 /// The word that joins predicates and was probably meant.
-fn combinator(key: &Spanned<String>) -> Option<String> {
+fn combinator(key: &Spanned<Cow<'_, str>>) -> Option<String> {
     suggest::nearest(&key.value, [ANY_OF, ALL_OF, NOT]).map(str::to_owned)
 }
 
@@ -198,20 +199,21 @@ fn tests(value: &Value, ctx: &mut Decoder<'_>) -> Option<Vec<Spanned<Test>>> {
         let values = OneOrMany::decode(value, ctx)?.into_items();
         return Some(vec![Spanned::new(Test::OneOf(values), value.span)]);
     };
-    let tests: Vec<_> = meaningful(members)
-        .map(|member| Some(Spanned::new(operator(member, ctx)?, member.key.span)))
-        .collect();
+    let tests = every(
+        meaningful(members)
+            .map(|member| Some(Spanned::new(operator(member, ctx)?, member.key.span))),
+    )?;
     if tests.is_empty() {
         let message = format!("expected one of {}", quoted(OPERATORS));
         ctx.diagnostics().error(Code::MissingKey, value.span.head(), message);
         return None;
     }
-    tests.into_iter().collect()
+    Some(tests)
 }
 
 fn operator(member: &Member, ctx: &mut Decoder<'_>) -> Option<Test> {
     let value = &member.value;
-    match member.key.value.as_str() {
+    match &*member.key.value {
         "equals" | "one_of" => many(value, ctx).map(Test::OneOf),
         "not_equals" => many(value, ctx).map(Test::NoneOf),
         "prefix" => many(value, ctx).map(Test::Prefix),

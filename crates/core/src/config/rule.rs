@@ -30,7 +30,7 @@ object! {
         /// Predicates that must hold. Absent: always.
         optional "match" predicate: Keyed<Predicate>,
         /// Terminates TLS. Absent on every HTTP rule of a listener: cleartext.
-        optional "tls" tls: Keyed<Tls>,
+        optional "tls" tls: Keyed<Box<Tls>>,
         /// Middleware, applied in order.
         optional "use" middleware: List<Spanned<Middleware>>,
         /// Proxies requests to servers: a URL, the name of an upstream, or an object.

@@ -102,6 +102,20 @@ impl Diagnostics {
     }
 }
 
+/// What all of these give, if each gives something. Every one is asked in any case, so that each
+/// reports what is wrong with it.
+pub(crate) fn every<T>(asked: impl Iterator<Item = Option<T>>) -> Option<Vec<T>> {
+    let mut all = Vec::with_capacity(asked.size_hint().1.unwrap_or_default());
+    let mut whole = true;
+    for each in asked {
+        match each {
+            Some(each) => all.push(each),
+            None => whole = false,
+        }
+    }
+    whole.then_some(all)
+}
+
 /// One problem, with what is needed to find it and to get out of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {

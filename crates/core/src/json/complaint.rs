@@ -30,18 +30,19 @@ pub(super) enum Hint {
 }
 
 impl Complaint {
-    pub(super) fn new(place: Range<usize>, message: impl Into<String>) -> Self {
-        Self {
+    /// Boxed, so that what is well is not carried in something larger.
+    pub(super) fn new(place: Range<usize>, message: impl Into<String>) -> Box<Self> {
+        Box::new(Self {
             place,
             message: message.into(),
             code: Code::JsonSyntax,
             help: None,
             opened: None,
             at_end: false,
-        }
+        })
     }
 
-    pub(super) fn unknown_word(start: usize, word: &str) -> Self {
+    pub(super) fn unknown_word(start: usize, word: &str) -> Box<Self> {
         let shown = shortened(word, QUOTED);
         let place = start..start + word.len();
         let complaint = Self::new(place, format!("`{shown}` is not a JSON value"));
@@ -52,16 +53,17 @@ impl Complaint {
             "nan" | "infinity" => "JSON has finite numbers only",
             _ => "a text is written in double quotes",
         };
-        Self { help: Some(help), ..complaint }
+        complaint.help(help)
     }
 
-    pub(super) fn code(self, code: Code) -> Self {
-        Self { code, help: Some("a rule never needs that; is a generator looping?"), ..self }
+    pub(super) fn code(mut self: Box<Self>, code: Code) -> Box<Self> {
+        self.code = code;
+        self.help("a rule never needs that; is a generator looping?")
     }
 
     /// The text at the place, when it starts something that other languages have.
-    pub(super) fn found(self, rest: &str) -> Self {
-        let help = match rest.as_bytes() {
+    pub(super) fn found(mut self: Box<Self>, rest: &str) -> Box<Self> {
+        self.help = match rest.as_bytes() {
             [b'/', b'/' | b'*', ..] | [b'#', ..] => {
                 Some("JSON has no comments; write a `\"comment\"` key, which is ignored")
             }
@@ -70,11 +72,11 @@ impl Complaint {
             [b'.', ..] => Some("a number needs a digit in front of the decimal point"),
             _ => None,
         };
-        Self { help, ..self }
+        self
     }
 
     /// Says what the construct suggests, unless the text itself already said more.
-    pub(super) fn hint(self, hint: Hint) -> Self {
+    pub(super) fn hint(mut self: Box<Self>, hint: Hint) -> Box<Self> {
         let help = match hint {
             Hint::Empty => "an empty list `[]` is a file without rules",
             Hint::Trailing => "several rules in one file are a list: `[ {…}, {…} ]`",
@@ -84,20 +86,24 @@ impl Complaint {
             Hint::TrailingComma => "take the comma away; JSON has no trailing commas",
         };
         let help = if self.at_end { None } else { Some(help) };
-        Self { help: self.help.or(help), ..self }
+        self.help = self.help.or(help);
+        self
     }
 
     /// Where the list or object that is not finished began.
-    pub(super) fn opened(self, at: usize) -> Self {
-        Self { opened: self.at_end.then_some(at), ..self }
+    pub(super) fn opened(mut self: Box<Self>, at: usize) -> Box<Self> {
+        self.opened = self.at_end.then_some(at);
+        self
     }
 
-    pub(super) fn at_end(self) -> Self {
-        Self { at_end: true, ..self }
+    pub(super) fn at_end(mut self: Box<Self>) -> Box<Self> {
+        self.at_end = true;
+        self
     }
 
-    pub(super) fn help(self, help: &'static str) -> Self {
-        Self { help: Some(help), ..self }
+    pub(super) fn help(mut self: Box<Self>, help: &'static str) -> Box<Self> {
+        self.help = Some(help);
+        self
     }
 
     pub(super) fn report(self, file: SourceId, diagnostics: &mut Diagnostics) {

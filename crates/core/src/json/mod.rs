@@ -9,7 +9,7 @@ mod string;
 #[cfg(test)]
 mod tests;
 
-use std::ops::Range;
+use std::{borrow::Cow, ops::Range};
 
 use crate::{
     diagnostic::Diagnostics,
@@ -20,20 +20,24 @@ use crate::{
 ///
 /// The first syntax error ends the parse of a file, since what follows it is guesswork. Duplicate
 /// keys do not: each is reported and the first one kept.
-pub fn parse(file: SourceId, text: &str, diagnostics: &mut Diagnostics) -> Option<Value> {
+pub fn parse<'t>(
+    file: SourceId,
+    text: &'t str,
+    diagnostics: &mut Diagnostics,
+) -> Option<Value<'t>> {
     parser::Parser::new(file, text, diagnostics).document()
 }
 
-/// A JSON value and where it was written.
+/// A JSON value and where it was written. What needs no decoding is borrowed from the text.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Value {
+pub struct Value<'t> {
     /// What it is.
-    pub kind: ValueKind,
+    pub kind: ValueKind<'t>,
     /// Where it stands, quotes and brackets included.
     pub span: Span,
 }
 
-impl Value {
+impl<'t> Value<'t> {
     /// The place of a range of bytes inside a decoded string.
     ///
     /// Exact when the string was written without escapes, else the whole string.
@@ -48,7 +52,7 @@ impl Value {
     }
 
     /// The member with this key, when this is an object that has it.
-    pub fn get(&self, key: &str) -> Option<&Value> {
+    pub fn get(&self, key: &str) -> Option<&Self> {
         let ValueKind::Object(members) = &self.kind else { return None };
         members.iter().find(|member| member.key.value == key).map(|member| &member.value)
     }
@@ -56,22 +60,22 @@ impl Value {
 
 /// The six kinds of JSON value.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ValueKind {
+pub enum ValueKind<'t> {
     /// `null`
     Null,
     /// `true` or `false`
     Bool(bool),
     /// A number as it was written; its range is the business of whoever takes it.
-    Number(Box<str>),
+    Number(&'t str),
     /// A string with escapes decoded.
-    String(Box<str>),
+    String(Cow<'t, str>),
     /// A list.
-    Array(Vec<Value>),
+    Array(Vec<Value<'t>>),
     /// An object in written order, each key once.
-    Object(Vec<Member>),
+    Object(Vec<Member<'t>>),
 }
 
-impl ValueKind {
+impl ValueKind<'_> {
     /// The kind in words with its article, such as `a string`.
     pub fn describe(&self) -> &'static str {
         match self {
@@ -87,11 +91,11 @@ impl ValueKind {
 
 /// One `"key": value` of an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Member {
+pub struct Member<'t> {
     /// The key with escapes decoded.
-    pub key: Spanned<String>,
+    pub key: Spanned<Cow<'t, str>>,
     /// Its value.
-    pub value: Value,
+    pub value: Value<'t>,
 }
 
 /// Lists and objects inside one another that are accepted.

@@ -1,6 +1,6 @@
 //! The descent over the text. Errors are values; they become diagnostics in one place.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
 
 use super::{
     MAX_DEPTH, Member, Value, ValueKind,
@@ -10,26 +10,27 @@ use super::{
 use crate::{
     diagnostic::{Diagnostics, code::Code},
     source::{SourceId, Span, Spanned},
+    table::Table,
     value::{QUOTED, shortened, visible},
 };
 
-pub(super) struct Parser<'a> {
+pub(super) struct Parser<'t, 'd> {
     file: SourceId,
-    text: &'a str,
+    text: &'t str,
     at: usize,
     depth: usize,
-    diagnostics: &'a mut Diagnostics,
+    diagnostics: &'d mut Diagnostics,
 }
 
-type Parsed<T> = Result<T, Complaint>;
+type Parsed<T> = Result<T, Box<Complaint>>;
 
-impl<'a> Parser<'a> {
-    pub(super) fn new(file: SourceId, text: &'a str, diagnostics: &'a mut Diagnostics) -> Self {
+impl<'t, 'd> Parser<'t, 'd> {
+    pub(super) fn new(file: SourceId, text: &'t str, diagnostics: &'d mut Diagnostics) -> Self {
         let at = if text.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len_utf8() } else { 0 };
         Self { file, text, at, depth: 0, diagnostics }
     }
 
-    pub(super) fn document(mut self) -> Option<Value> {
+    pub(super) fn document(mut self) -> Option<Value<'t>> {
         match self.value_then_end() {
             Ok(value) => Some(value),
             Err(complaint) => {
@@ -39,7 +40,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn value_then_end(&mut self) -> Parsed<Value> {
+    fn value_then_end(&mut self) -> Parsed<Value<'t>> {
         self.skip_space();
         if self.peek().is_none() {
             return Err(Complaint::new(self.at..self.at, "the file is empty").hint(Hint::Empty));
@@ -52,20 +53,20 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn value(&mut self) -> Parsed<Value> {
+    fn value(&mut self) -> Parsed<Value<'t>> {
         let start = self.at;
         let kind = match self.peek() {
             Some(b'{') => self.nested(Self::object)?,
             Some(b'[') => self.nested(Self::array)?,
-            Some(b'"') => ValueKind::String(self.string()?.into()),
-            Some(b'-' | b'0'..=b'9') => ValueKind::Number(self.number()?.into()),
+            Some(b'"') => ValueKind::String(self.string()?),
+            Some(b'-' | b'0'..=b'9') => ValueKind::Number(self.number()?),
             Some(b'a'..=b'z' | b'A'..=b'Z') => self.word()?,
             _ => return Err(self.unexpected("expected a value")),
         };
         Ok(Value { kind, span: self.span(start) })
     }
 
-    fn nested(&mut self, parse: fn(&mut Self) -> Parsed<ValueKind>) -> Parsed<ValueKind> {
+    fn nested(&mut self, parse: fn(&mut Self) -> Parsed<ValueKind<'t>>) -> Parsed<ValueKind<'t>> {
         if self.depth == MAX_DEPTH {
             let message = format!("lists and objects are nested more than {MAX_DEPTH} deep");
             return Err(Complaint::new(self.at..self.at + 1, message).code(Code::NestingTooDeep));
@@ -77,7 +78,7 @@ impl<'a> Parser<'a> {
         Ok(kind)
     }
 
-    fn array(&mut self) -> Parsed<ValueKind> {
+    fn array(&mut self) -> Parsed<ValueKind<'t>> {
         let open = self.at - 1;
         let mut items = Vec::new();
         self.skip_space();
@@ -92,7 +93,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn object(&mut self) -> Parsed<ValueKind> {
+    fn object(&mut self) -> Parsed<ValueKind<'t>> {
         let open = self.at - 1;
         let mut members = Members::default();
         self.skip_space();
@@ -108,7 +109,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn member(&mut self) -> Parsed<Member> {
+    fn member(&mut self) -> Parsed<Member<'t>> {
         let start = self.at;
         if self.peek() != Some(b'"') {
             return Err(self.unexpected("expected a key in double quotes").hint(Hint::Key));
@@ -143,13 +144,13 @@ impl<'a> Parser<'a> {
         Ok(false)
     }
 
-    fn string(&mut self) -> Parsed<String> {
+    fn string(&mut self) -> Parsed<Cow<'t, str>> {
         let (text, end) = string::parse(self.text, self.at)?;
         self.at = end;
         Ok(text)
     }
 
-    fn number(&mut self) -> Parsed<&'a str> {
+    fn number(&mut self) -> Parsed<&'t str> {
         let start = self.at;
         self.eat(b'-');
         if self.eat(b'0') {
@@ -180,7 +181,7 @@ impl<'a> Parser<'a> {
         self.at - start
     }
 
-    fn word(&mut self) -> Parsed<ValueKind> {
+    fn word(&mut self) -> Parsed<ValueKind<'t>> {
         let start = self.at;
         while self.peek().is_some_and(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
             self.at += 1;
@@ -194,7 +195,7 @@ impl<'a> Parser<'a> {
     }
 
     /// A complaint about what stands at the current place, or about the end of the file.
-    fn unexpected(&self, expected: &str) -> Complaint {
+    fn unexpected(&self, expected: &str) -> Box<Complaint> {
         let rest = &self.text[self.at..];
         let Some(found) = rest.chars().next() else {
             let place = self.text.trim_end().len();
@@ -228,13 +229,13 @@ impl<'a> Parser<'a> {
 
 /// The members of one object while it is read; knows which keys it has seen.
 #[derive(Default)]
-struct Members {
-    list: Vec<Member>,
-    index: HashMap<String, usize>,
+struct Members<'t> {
+    list: Vec<Member<'t>>,
+    index: Table<Cow<'t, str>, usize>,
 }
 
-impl Members {
-    fn add(&mut self, member: Member, diagnostics: &mut Diagnostics) {
+impl<'t> Members<'t> {
+    fn add(&mut self, member: Member<'t>, diagnostics: &mut Diagnostics) {
         match self.find(&member.key.value) {
             Some(first) => report_duplicate(&self.list[first].key, &member.key, diagnostics),
             None => self.list.push(member),
@@ -252,7 +253,11 @@ impl Members {
     }
 }
 
-fn report_duplicate(first: &Spanned<String>, again: &Spanned<String>, to: &mut Diagnostics) {
+fn report_duplicate(
+    first: &Spanned<Cow<'_, str>>,
+    again: &Spanned<Cow<'_, str>>,
+    to: &mut Diagnostics,
+) {
     let message =
         format!("the key `{}` stands twice in this object", shortened(&first.value, QUOTED));
     to.error(Code::DuplicateKey, again.span, message)

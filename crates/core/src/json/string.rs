@@ -1,27 +1,27 @@
 //! JSON string literals.
 
+use std::borrow::Cow;
+
 use super::complaint::Complaint;
 use crate::value::visible;
 
 /// Parses the literal whose opening quote is at `start`; gives the text and the end offset.
-pub(super) fn parse(text: &str, start: usize) -> Result<(String, usize), Complaint> {
+pub(super) fn parse(text: &str, start: usize) -> Result<(Cow<'_, str>, usize), Box<Complaint>> {
     let mut literal = Literal { text, start, at: start + 1, decoded: String::new() };
+    let plain = literal.plain_run();
+    if text.as_bytes().get(literal.at) == Some(&b'"') {
+        return Ok((Cow::Borrowed(plain), literal.at + 1));
+    }
+    literal.decoded.push_str(plain);
     loop {
-        let run = literal.plain_run();
-        let plain = &text[literal.at..literal.at + run];
-        literal.at += run;
-        if literal.decoded.is_empty() {
-            // Nearly every string is one run; this allocates its size and no more.
-            literal.decoded = plain.to_owned();
-        } else {
-            literal.decoded.push_str(plain);
-        }
         match text.as_bytes().get(literal.at) {
-            Some(b'"') => return Ok((literal.decoded, literal.at + 1)),
+            Some(b'"') => return Ok((Cow::Owned(literal.decoded), literal.at + 1)),
             Some(b'\\') => literal.escape()?,
             Some(_) => return Err(literal.control_character()),
             None => return Err(literal.unfinished()),
         }
+        let plain = literal.plain_run();
+        literal.decoded.push_str(plain);
     }
 }
 
@@ -32,13 +32,17 @@ struct Literal<'a> {
     decoded: String,
 }
 
-impl Literal<'_> {
-    fn plain_run(&self) -> usize {
-        let rest = &self.text.as_bytes()[self.at..];
-        rest.iter().position(|&b| b == b'"' || b == b'\\' || b < 0x20).unwrap_or(rest.len())
+impl<'a> Literal<'a> {
+    /// Reads on up to what is not plain text.
+    fn plain_run(&mut self) -> &'a str {
+        let rest = &self.text[self.at..];
+        let ends = |&byte: &u8| (byte == b'"') | (byte == b'\\') | (byte < 0x20);
+        let run = rest.as_bytes().iter().position(ends).unwrap_or(rest.len());
+        self.at += run;
+        &rest[..run]
     }
 
-    fn escape(&mut self) -> Result<(), Complaint> {
+    fn escape(&mut self) -> Result<(), Box<Complaint>> {
         let Some(&kind) = self.text.as_bytes().get(self.at + 1) else {
             return Err(self.unfinished());
         };
@@ -57,7 +61,7 @@ impl Literal<'_> {
         Ok(())
     }
 
-    fn unicode(&mut self) -> Result<(), Complaint> {
+    fn unicode(&mut self) -> Result<(), Box<Complaint>> {
         let begin = self.at;
         let first = self.code_unit()?;
         let scalar = match first {
@@ -82,7 +86,7 @@ impl Literal<'_> {
     }
 
     /// The four digits after a `\u` that stands at the current place.
-    fn code_unit(&mut self) -> Result<u32, Complaint> {
+    fn code_unit(&mut self) -> Result<u32, Box<Complaint>> {
         let digits = self.text.as_bytes().get(self.at + 2..self.at + 6);
         let unit = digits.and_then(|digits| {
             digits.iter().try_fold(0, |unit, &digit| Some(unit * 16 + hex(digit)?))
@@ -97,14 +101,14 @@ impl Literal<'_> {
         Ok(unit)
     }
 
-    fn unknown_escape(&self) -> Complaint {
+    fn unknown_escape(&self) -> Box<Complaint> {
         let escaped = self.text[self.at + 1..].chars().next().unwrap_or_default();
         let place = self.at..self.at + 1 + escaped.len_utf8();
         Complaint::new(place, format!("`\\{}` is not an escape", visible(escaped)))
             .help("a backslash is written `\\\\`")
     }
 
-    fn control_character(&self) -> Complaint {
+    fn control_character(&self) -> Box<Complaint> {
         let byte = self.text.as_bytes()[self.at];
         if byte == b'\n' || byte == b'\r' {
             return self.unfinished().help("a line end inside a string is written `\\n`");
@@ -118,7 +122,7 @@ impl Literal<'_> {
         Complaint::new(self.at..self.at + 1, message).help(help)
     }
 
-    fn unfinished(&self) -> Complaint {
+    fn unfinished(&self) -> Box<Complaint> {
         Complaint::new(self.start..self.start + 1, "this string is never closed")
             .help("a string ends with a double quote on the same line")
     }

@@ -2,7 +2,7 @@ use super::*;
 use crate::diagnostic::code::Code;
 use crate::source::{SourceFile, Sources};
 
-fn parse_text(text: &str) -> (Option<Value>, Diagnostics) {
+fn parse_text(text: &str) -> (Option<Value<'_>>, Diagnostics) {
     let mut sources = Sources::default();
     let file = sources.add(SourceFile::new("a.json", text));
     let mut diagnostics = Diagnostics::default();
@@ -83,7 +83,8 @@ fn surrogate_pairs_and_escapes_are_decoded() {
 fn sixty_four_levels_are_fine_and_one_more_is_not() {
     let nested = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
     assert!(parse_text(&nested(MAX_DEPTH)).0.is_some());
-    let (value, diagnostics) = parse_text(&nested(MAX_DEPTH + 1));
+    let too_deep = nested(MAX_DEPTH + 1);
+    let (value, diagnostics) = parse_text(&too_deep);
     assert!(value.is_none());
     assert_eq!(diagnostics.sorted()[0].code, Code::NestingTooDeep);
     assert!(parse_text(&"[".repeat(1_000_000)).0.is_none());

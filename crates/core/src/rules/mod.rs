@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 
 use crate::source::Span;
 use crate::value::field::Layer;
-use crate::value::listen_addr::Transport;
+use crate::value::listen_addr::{ListenAddr, Transport};
 use crate::value::name::RuleName;
 use crate::value::units::ByteSize;
 
@@ -81,7 +81,7 @@ pub struct Bind {
     /// The address to bind; port 0 asks the kernel.
     pub address: SocketAddr,
     /// What the operator wrote, such as `:443`; both families of one entry share it.
-    pub written: Box<str>,
+    pub written: ListenAddr,
     /// Whether the entry names both families at once, so that one of them may be left out.
     pub expanded: bool,
     /// Where it is written.

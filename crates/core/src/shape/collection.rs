@@ -6,7 +6,7 @@ use super::{
     Decoder, SchemaDefs, Shape, TextValue, object::meaningful, text::parse_key, type_mismatch,
 };
 use crate::{
-    diagnostic::code::Code,
+    diagnostic::{code::Code, every},
     json::{Value, ValueKind},
     source::Spanned,
 };
@@ -39,7 +39,7 @@ impl<T: Shape> Shape for OneOrMany<T> {
                     .help("leave the key out, or write at least one item");
                 return None;
             }
-            ValueKind::Array(items) => decode_all(items, ctx)?,
+            ValueKind::Array(items) => every(items.iter().map(|item| T::decode(item, ctx)))?,
             _ => vec![T::decode(value, ctx)?],
         };
         Some(Self { items })
@@ -70,7 +70,7 @@ impl<T: Shape> Shape for List<T> {
             type_mismatch(value, "a list", ctx);
             return None;
         };
-        Some(Self { items: decode_all(items, ctx)? })
+        Some(Self { items: every(items.iter().map(|item| T::decode(item, ctx)))? })
     }
 
     fn schema(defs: &mut SchemaDefs) -> serde_json::Value {
@@ -97,10 +97,10 @@ impl<K: TextValue, V: Shape> Shape for Map<K, V> {
             type_mismatch(value, "an object", ctx);
             return None;
         };
-        let decoded: Vec<_> = meaningful(members)
-            .map(|member| (parse_key::<K>(&member.key, ctx), V::decode(&member.value, ctx)))
-            .collect();
-        let entries: Option<_> = decoded.into_iter().map(|(key, value)| key.zip(value)).collect();
+        let entries = every(meaningful(members).map(|member| {
+            let (key, value) = (parse_key(&member.key, ctx), V::decode(&member.value, ctx));
+            key.zip(value)
+        }));
         Some(Self { entries: entries? })
     }
 
@@ -113,10 +113,4 @@ impl<K: TextValue, V: Shape> Shape for Map<K, V> {
         }
         schema
     }
-}
-
-/// Decodes every item, so that each problem is reported, and gives them if all are well.
-fn decode_all<T: Shape>(items: &[Value], ctx: &mut Decoder<'_>) -> Option<Vec<T>> {
-    let decoded: Vec<_> = items.iter().map(|item| T::decode(item, ctx)).collect();
-    decoded.into_iter().collect()
 }

@@ -68,7 +68,7 @@ impl<'a> Decoder<'a> {
             type_mismatch(value, what, self);
             return None;
         };
-        if !written.contains("${") {
+        if !written.as_bytes().contains(&b'$') || !written.contains("${") {
             return Some(Text { text: Cow::Borrowed(written), origin: Origin::Written });
         }
         self.substitute(value, written)

@@ -124,7 +124,7 @@ macro_rules! single_key {
             ) -> Option<Self> {
                 const KEYS: &[&str] = &[$($key),*];
                 let member = $crate::shape::word::only_member(value, KEYS, ctx)?;
-                match member.key.value.as_str() {
+                match &*member.key.value {
                     $( $key => <$type as $crate::shape::Shape>::decode(&member.value, ctx)
                         .map(Self::$variant), )*
                     _ => None,

@@ -19,9 +19,9 @@ pub struct Members<'v> {
 }
 
 enum Written<'v> {
-    Object(&'v [Member]),
+    Object(&'v [Member<'v>]),
     /// A bare value that stands for an object with this one key.
-    Short(&'static str, &'v Value),
+    Short(&'static str, &'v Value<'v>),
 }
 
 impl<'v> Members<'v> {
@@ -29,7 +29,7 @@ impl<'v> Members<'v> {
     ///
     /// With `short` a value that is not an object stands for one with only that key.
     pub fn open(
-        value: &'v Value,
+        value: &'v Value<'v>,
         known: &'static [&'static str],
         short: Option<&'static str>,
         ctx: &mut Decoder<'_>,
@@ -73,7 +73,7 @@ impl<'v> Members<'v> {
         !self.failed
     }
 
-    fn find(&self, key: &str) -> Option<(Span, &'v Value)> {
+    fn find(&self, key: &str) -> Option<(Span, &'v Value<'v>)> {
         match self.written {
             Written::Object(members) => members
                 .iter()
@@ -86,7 +86,7 @@ impl<'v> Members<'v> {
     fn report_unknown(&mut self, ctx: &mut Decoder<'_>) {
         let Written::Object(members) = self.written else { return };
         for member in members.iter().filter(|member| !is_ignored(&member.key.value)) {
-            if self.known.contains(&member.key.value.as_str()) {
+            if self.known.contains(&&*member.key.value) {
                 continue;
             }
             self.failed = true;
@@ -96,7 +96,7 @@ impl<'v> Members<'v> {
 }
 
 /// Members that carry meaning: all but `$schema` and `comment`.
-pub(crate) fn meaningful(members: &[Member]) -> impl Iterator<Item = &Member> {
+pub(crate) fn meaningful<'v>(members: &'v [Member<'v>]) -> impl Iterator<Item = &'v Member<'v>> {
     members.iter().filter(|member| !is_ignored(&member.key.value))
 }
 

@@ -1,5 +1,7 @@
 //! Strings that mean something: the values of `value` as shapes.
 
+use std::borrow::Cow;
+
 use http::HeaderName;
 use serde_json::json;
 
@@ -75,7 +77,7 @@ impl Text<'_> {
 
 /// Parses the key of a map; variables are not filled into keys.
 pub(super) fn parse_key<T: TextValue>(
-    key: &Spanned<String>,
+    key: &Spanned<Cow<'_, str>>,
     ctx: &mut Decoder<'_>,
 ) -> Option<Spanned<T>> {
     match T::parse_text(&key.value) {

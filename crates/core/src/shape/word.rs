@@ -37,10 +37,10 @@ pub(crate) fn decode(value: &Value, words: &[&str], ctx: &mut Decoder<'_>) -> Op
 
 /// The one member of an object whose key chooses what it is.
 pub(crate) fn only_member<'v>(
-    value: &'v Value,
+    value: &'v Value<'v>,
     keys: &[&str],
     ctx: &mut Decoder<'_>,
-) -> Option<&'v Member> {
+) -> Option<&'v Member<'v>> {
     let ValueKind::Object(members) = &value.kind else {
         type_mismatch(value, "an object", ctx);
         return None;

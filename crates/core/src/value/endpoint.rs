@@ -74,10 +74,10 @@ impl fmt::Display for Host {
 
 /// Splits `host[:port]`.
 pub(super) fn split_port(text: &str) -> Result<(Host, Option<u16>), EndpointError> {
-    if text.parse::<Ipv6Addr>().is_ok() {
-        return Err(EndpointError::NoBrackets);
-    }
     let (host, port) = match text.rsplit_once(':') {
+        Some((host, _)) if host.contains(':') && text.parse::<Ipv6Addr>().is_ok() => {
+            return Err(EndpointError::NoBrackets);
+        }
         Some((host, port)) if !text.ends_with(']') => (host, Some(port)),
         _ => (text, None),
     };

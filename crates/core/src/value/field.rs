@@ -1,6 +1,6 @@
 //! The facts of a connection or request that predicates ask about and templates print.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use http::HeaderName;
 
@@ -130,6 +130,19 @@ impl Field {
         named.unwrap_or_else(|| Err(UnknownField::of(name)))
     }
 
+    /// The canonical name; parses back to the same field.
+    pub fn name(&self) -> Cow<'static, str> {
+        match self {
+            Self::HttpQueryParam(name) => format!("{QUERY}{name}").into(),
+            Self::HttpHeader(name) => format!("{HEADER}{name}").into(),
+            Self::HttpCookie(name) => format!("{COOKIE}{name}").into(),
+            field => {
+                let row = ROWS.iter().find(|row| row.field.as_ref() == Some(field));
+                row.map_or("", |row| row.doc.name).into()
+            }
+        }
+    }
+
     /// What has to be known before the field has a value.
     pub fn layer(&self) -> Layer {
         match self {
@@ -156,15 +169,7 @@ impl Field {
 /// The canonical name; parses back to the same field.
 impl fmt::Display for Field {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::HttpQueryParam(name) => write!(out, "{QUERY}{name}"),
-            Self::HttpHeader(name) => write!(out, "{HEADER}{name}"),
-            Self::HttpCookie(name) => write!(out, "{COOKIE}{name}"),
-            field => {
-                let row = ROWS.iter().find(|row| row.field.as_ref() == Some(field));
-                out.write_str(row.map_or("", |row| row.doc.name))
-            }
-        }
+        out.write_str(&self.name())
     }
 }
 

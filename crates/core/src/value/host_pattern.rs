@@ -1,6 +1,7 @@
 //! Host names in predicates: exact, or one wildcard label in front.
 
 use std::{
+    borrow::Cow,
     fmt,
     net::{Ipv4Addr, Ipv6Addr},
 };
@@ -34,6 +35,14 @@ impl HostPattern {
         }
     }
 
+    /// The canonical text; parses back to the same pattern.
+    pub fn name(&self) -> Cow<'_, str> {
+        match self {
+            Self::Exact(name) => Cow::Borrowed(name),
+            Self::OneLabel(parent) => Cow::Owned(format!("*.{parent}")),
+        }
+    }
+
     /// Whether a host matches. The host must be without port and in lower case.
     pub fn matches(&self, host: &str) -> bool {
         match self {
@@ -48,10 +57,7 @@ impl HostPattern {
 
 impl fmt::Display for HostPattern {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Exact(name) => out.write_str(name),
-            Self::OneLabel(parent) => write!(out, "*.{parent}"),
-        }
+        out.write_str(&self.name())
     }
 }
 
@@ -138,15 +144,16 @@ impl Explain for HostPatternError {
 }
 
 fn ipv6(text: &str) -> Option<Ipv6Addr> {
+    if !text.contains(':') {
+        return None;
+    }
     let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
     bare.parse().ok()
 }
 
 fn refuse_surroundings(text: &str) -> Result<(), HostPatternError> {
-    if text.contains("://") {
-        return Err(HostPatternError::Scheme);
-    }
     match text.rsplit_once(':') {
+        Some(_) if text.contains("://") => Err(HostPatternError::Scheme),
         Some((host, port)) if !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()) => {
             Err(HostPatternError::Port(host.to_owned()))
         }
@@ -158,7 +165,9 @@ fn check_label(label: &str) -> Result<(), HostPatternError> {
     if label.is_empty() {
         return Err(HostPatternError::EmptyLabel);
     }
-    if let Some(bad) = label.chars().find(|c| !(c.is_ascii_alphanumeric() || "-_".contains(*c))) {
+    if let Some(bad) =
+        label.chars().find(|c| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_')))
+    {
         return Err(match bad {
             '*' => HostPatternError::Wildcard,
             bad if !bad.is_ascii() => HostPatternError::NotAscii,

@@ -69,12 +69,13 @@ impl ListenAddr {
     }
 
     /// The sockets that this address means: two for both families (IPv4 first), else one.
-    pub fn expand(self) -> Vec<(Transport, SocketAddr)> {
-        let hosts = match self.host {
-            ListenHost::Both => vec![Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()],
-            ListenHost::Addr(address) => vec![address],
+    pub fn expand(self) -> impl Iterator<Item = (Transport, SocketAddr)> {
+        let (first, second) = match self.host {
+            ListenHost::Both => (Ipv4Addr::UNSPECIFIED.into(), Some(Ipv6Addr::UNSPECIFIED.into())),
+            ListenHost::Addr(address) => (address, None),
         };
-        hosts.into_iter().map(|host| (self.transport, SocketAddr::new(host, self.port))).collect()
+        let hosts = std::iter::once(first).chain(second);
+        hosts.map(move |host| (self.transport, SocketAddr::new(host, self.port)))
     }
 }
 
@@ -166,7 +167,7 @@ fn parse_host(host: &str, whole: &str) -> Result<ListenHost, ListenAddrError> {
     if host.contains('%') {
         return Err(ListenAddrError::Scope);
     }
-    if whole.parse::<Ipv6Addr>().is_ok() {
+    if host.contains(':') && whole.parse::<Ipv6Addr>().is_ok() {
         return Err(ListenAddrError::NoBrackets(whole.to_owned()));
     }
     let address = match host.strip_prefix('[').and_then(|inner| inner.strip_suffix(']')) {
@@ -200,7 +201,7 @@ mod tests {
 
     fn expanded(text: &str) -> Vec<String> {
         let sockets = ListenAddr::parse(text).unwrap().expand();
-        sockets.iter().map(|(transport, address)| format!("{transport} {address}")).collect()
+        sockets.map(|(transport, address)| format!("{transport} {address}")).collect()
     }
 
     #[test]

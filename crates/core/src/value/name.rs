@@ -20,7 +20,7 @@ impl Name {
     /// # Errors
     /// When it is empty, too long, or has another character.
     pub fn parse(text: &str) -> Result<Self, NameError> {
-        let allowed = |c: &char| c.is_ascii_alphanumeric() || "._-".contains(*c);
+        let allowed = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
         match text.chars().find(|c| !allowed(c)) {
             Some(bad) => Err(NameError::BadCharacter(bad)),
             None if text.is_empty() => Err(NameError::Empty),

@@ -57,13 +57,10 @@ impl UpstreamUrl {
             let path = unix_path(path).map_err(UrlError::Endpoint)?;
             return Ok(Self { scheme: Scheme::Http, endpoint: Endpoint::Unix(path) });
         }
-        let Some((scheme, rest)) = text.split_once("://") else { return Err(UrlError::NoScheme) };
-        let scheme = match scheme.to_ascii_lowercase().as_str() {
-            "http" => Scheme::Http,
-            "https" => Scheme::Https,
-            "h2c" => Scheme::H2c,
-            _ => return Err(UrlError::UnknownScheme(scheme.to_owned())),
-        };
+        let Some((written, rest)) = text.split_once("://") else { return Err(UrlError::NoScheme) };
+        let named = |known: &Scheme| known.as_str().eq_ignore_ascii_case(written);
+        let scheme = [Scheme::Http, Scheme::Https, Scheme::H2c].into_iter().find(named);
+        let scheme = scheme.ok_or_else(|| UrlError::UnknownScheme(written.to_owned()))?;
         let (host, port) = split_port(authority(rest)?).map_err(UrlError::Endpoint)?;
         let port = port.unwrap_or(scheme.default_port());
         Ok(Self { scheme, endpoint: Endpoint::Tcp { host, port } })

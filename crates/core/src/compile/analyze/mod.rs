@@ -89,7 +89,7 @@ fn group<'r>(rules: &'r [Rule], members: &[RuleId], sockets: Vec<Socket<'r>>) ->
         into.extend(Branch::all(id, rule, phase));
     }
     for branches in [&mut raw, &mut decrypted, &mut http] {
-        branches.sort_by_key(Branch::turn);
+        branches.sort_by_cached_key(Branch::turn);
     }
     let asked = members.iter().filter_map(|id| rules[id.0 as usize].tls.as_ref());
     let tls = tls(asked).map(|tls| ListenerTls { http: !http.is_empty(), ..tls });

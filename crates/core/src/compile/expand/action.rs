@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use http::{HeaderName, StatusCode};
+use http::StatusCode;
 
 use crate::compile::expand::{Context, template, upstream};
 use crate::config;
 use crate::config::action as written;
 use crate::diagnostic::code::Code;
+use crate::diagnostic::every;
 use crate::rules::action::{
     Action, Forward, ForwardTimeouts, ForwardVersion, ForwardedHost, Redirect, Respond,
     RespondBody, Tunnel,
@@ -17,7 +18,7 @@ use crate::value::template::Template;
 use crate::value::units;
 
 /// The one action of a rule, and where its key stands.
-pub(super) fn expand(rule: &config::Rule, ctx: &mut Context<'_>) -> Option<(Action, Span)> {
+pub(super) fn expand<'w>(rule: &'w config::Rule, ctx: &mut Context<'w>) -> Option<(Action, Span)> {
     let key = only_key(rule, ctx)?;
     let action = if let Some(forward) = &rule.forward {
         self::forward(&forward.value, ctx).map(Action::Forward)
@@ -79,7 +80,7 @@ fn keys(rule: &config::Rule) -> Vec<(&'static str, Span)> {
     keys
 }
 
-fn forward(forward: &written::Forward, ctx: &mut Context<'_>) -> Option<Forward> {
+fn forward<'w>(forward: &'w written::Forward, ctx: &mut Context<'w>) -> Option<Forward> {
     let upstream = upstream::of(forward.to.items(), ctx);
     let host = forwarded_host(forward.host.as_ref(), ctx);
     let version = version(forward.version.as_ref(), ctx);
@@ -138,8 +139,7 @@ fn respond(respond: &written::Respond, ctx: &mut Context<'_>) -> Option<Respond>
     let status = status.and_then(|status| u16::try_from(status.value.get()).ok());
     let status = status_code(status, StatusCode::OK);
     let headers = respond.headers.iter().flat_map(|map| &map.entries);
-    let headers: Vec<_> = headers.map(|(name, value)| template::header(name, value, ctx)).collect();
-    let headers: Option<Vec<(HeaderName, Template)>> = headers.into_iter().collect();
+    let headers = every(headers.map(|(name, value)| template::header(name, value, ctx)));
     let body = body(respond, status, ctx);
     Some(Respond { status, headers: headers?, body: body? })
 }

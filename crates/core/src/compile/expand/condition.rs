@@ -4,6 +4,7 @@ use crate::compile::expand::operand::{self, Kind};
 use crate::compile::expand::{Context, template};
 use crate::config::predicate as written;
 use crate::diagnostic::code::Code;
+use crate::diagnostic::every;
 use crate::rules::Conjunction;
 use crate::rules::condition::{Condition, Pattern, Predicate, Test};
 use crate::source::Spanned;
@@ -21,8 +22,7 @@ pub(super) fn alternatives(
         other => std::slice::from_ref(other),
     };
     let mut converter = Converter { deepest, ctx };
-    let all: Vec<_> = written.iter().map(|each| converter.conjunction(each)).collect();
-    all.into_iter().collect()
+    every(written.iter().map(|each| converter.conjunction(each)))
 }
 
 struct Converter<'a, 'c> {
@@ -32,8 +32,13 @@ struct Converter<'a, 'c> {
 
 impl Converter<'_, '_> {
     fn conjunction(&mut self, predicate: &written::Predicate) -> Option<Conjunction> {
-        let mut conditions = Vec::new();
-        flatten(self.condition(predicate)?, &mut conditions);
+        let parts = match predicate {
+            written::Predicate::AllOf(inner) => inner.as_slice(),
+            other => std::slice::from_ref(other),
+        };
+        let parts = self.every(parts)?;
+        let mut conditions = Vec::with_capacity(parts.len());
+        parts.into_iter().for_each(|part| flatten(part, &mut conditions));
         Some(Conjunction { conditions })
     }
 
@@ -49,8 +54,7 @@ impl Converter<'_, '_> {
     }
 
     fn every(&mut self, inner: &[written::Predicate]) -> Option<Vec<Condition>> {
-        let all: Vec<_> = inner.iter().map(|each| self.condition(each)).collect();
-        all.into_iter().collect()
+        every(inner.iter().map(|each| self.condition(each)))
     }
 
     fn field(&mut self, asked: &written::FieldPredicate) -> Option<Condition> {
@@ -62,9 +66,12 @@ impl Converter<'_, '_> {
         if self.deepest.as_ref().is_none_or(|deepest| deepest.value.layer() < layer) {
             *self.deepest = Some(field.clone());
         }
-        let tests: Vec<_> = asked.tests.iter().map(|test| self.test(&field.value, test)).collect();
-        let mut tests: Vec<_> = tests.into_iter().collect::<Option<_>>()?;
-        Some(if tests.len() == 1 { tests.remove(0) } else { Condition::All(tests) })
+        match asked.tests.as_slice() {
+            [test] => self.test(&field.value, test),
+            tests => {
+                every(tests.iter().map(|test| self.test(&field.value, test))).map(Condition::All)
+            }
+        }
     }
 
     fn test(&mut self, field: &Field, test: &Spanned<written::Test>) -> Option<Condition> {
@@ -120,10 +127,11 @@ impl Converter<'_, '_> {
         values: &[Spanned<T>],
         test: impl Fn(&Spanned<T>, &mut Context<'_>) -> Option<Test>,
     ) -> Option<Condition> {
-        let tests: Vec<_> = values.iter().map(|value| test(value, self.ctx)).collect();
-        let tests: Vec<_> = tests.into_iter().collect::<Option<_>>()?;
-        let mut conditions: Vec<_> = tests.into_iter().map(|test| asked(field, test)).collect();
-        Some(if conditions.len() == 1 { conditions.remove(0) } else { Condition::Any(conditions) })
+        let mut condition = |value| Some(asked(field, test(value, self.ctx)?));
+        match values {
+            [value] => condition(value),
+            values => every(values.iter().map(condition)).map(Condition::Any),
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use http::{HeaderName, StatusCode};
 use crate::compile::expand::{Context, template};
 use crate::config::middleware as written;
 use crate::diagnostic::code::Code;
+use crate::diagnostic::every;
 use crate::rules::condition::Pattern;
 use crate::rules::middleware::{HeaderEdit, Middleware, RateLimit, Rewrite};
 use crate::source::{Span, Spanned};
@@ -18,8 +19,7 @@ pub(super) fn expand(
     list: &[Spanned<written::Middleware>],
     ctx: &mut Context<'_>,
 ) -> Option<Vec<Middleware>> {
-    let expanded: Vec<_> = list.iter().map(|each| one(&each.value, ctx)).collect();
-    expanded.into_iter().collect()
+    every(list.iter().map(|each| one(&each.value, ctx)))
 }
 
 fn one(middleware: &written::Middleware, ctx: &mut Context<'_>) -> Option<Middleware> {
@@ -53,9 +53,7 @@ fn header_edit(edits: &written::HeaderEdits, ctx: &mut Context<'_>) -> Option<He
 type Pairs<'w> = Vec<(&'w Spanned<HeaderName>, &'w Spanned<Template>)>;
 
 fn headers(pairs: Pairs<'_>, ctx: &mut Context<'_>) -> Option<Vec<(HeaderName, Template)>> {
-    let all: Vec<_> =
-        pairs.into_iter().map(|(name, value)| template::header(name, value, ctx)).collect();
-    all.into_iter().collect()
+    every(pairs.into_iter().map(|(name, value)| template::header(name, value, ctx)))
 }
 
 fn rewrite(change: &written::Rewrite, ctx: &mut Context<'_>) -> Option<Rewrite> {
@@ -97,9 +95,8 @@ fn prefix(path: &Spanned<PathPattern>, ctx: &mut Context<'_>) -> Option<Box<str>
 fn rate_limit(limit: &written::RateLimit, ctx: &mut Context<'_>) -> Option<RateLimit> {
     let per = match &limit.per {
         Some(fields) => {
-            let known = fields.items().iter().map(|field| countable(&field.value, field.span, ctx));
-            let known: Vec<_> = known.collect();
-            known.into_iter().collect::<Option<_>>()?
+            let fields = fields.items().iter();
+            every(fields.map(|field| countable(&field.value, field.span, ctx)))?
         }
         None => vec![Field::RemoteIp],
     };

@@ -27,10 +27,18 @@ use self::upstream::Upstreams;
 pub(crate) use self::site::redirect_name;
 
 /// What the written configuration means, as far as it means anything.
+#[derive(Default)]
 pub(crate) struct Expanded {
     pub(crate) set: RuleSet,
     /// For each rule what only diagnostics need.
     pub(crate) notes: Vec<Notes>,
+}
+
+impl Expanded {
+    fn add(&mut self, (rule, notes): Noted) {
+        self.set.rules.push(rule);
+        self.notes.push(notes);
+    }
 }
 
 /// What is known of a rule beside its meaning.
@@ -41,10 +49,10 @@ pub(crate) struct Notes {
 }
 
 /// Expands every rule but those in `left_out`, by their place in `written`.
-pub(crate) fn expand(
-    written: &Written,
+pub(crate) fn expand<'w>(
+    written: &'w Written,
     left_out: &HashSet<usize>,
-    diagnostics: &mut Diagnostics,
+    diagnostics: &'w mut Diagnostics,
 ) -> Expanded {
     let mut ctx = Context {
         sources: &written.sources,
@@ -54,19 +62,18 @@ pub(crate) fn expand(
         incomplete: written.incomplete,
     };
     upstream::named(&written.config, &mut ctx);
-    let (mut rules, mut notes) = (Vec::new(), Vec::new());
+    let mut expanded = Expanded::default();
+    expanded.set.rules.reserve(written.rules.len());
+    expanded.notes.reserve(written.rules.len());
     let kept = written.rules.iter().enumerate().filter(|(at, _)| !left_out.contains(at));
     for (_, rule) in kept {
-        for (rule, note) in rule::expand(&rule.value, &mut ctx) {
-            rules.push(rule);
-            notes.push(note);
-        }
+        rule::expand(&rule.value, &mut expanded, &mut ctx);
     }
     let trusted = written.config.trusted_proxies.iter().flat_map(|list| &list.items);
-    let trusted_proxies = trusted.map(|cidr| cidr.value.network()).collect();
-    let certificates = ctx.certificates.shared_among(&mut rules);
-    let set = RuleSet { rules, upstreams: ctx.upstreams.all, certificates, trusted_proxies };
-    Expanded { set, notes }
+    expanded.set.trusted_proxies = trusted.map(|cidr| cidr.value.network()).collect();
+    expanded.set.certificates = ctx.certificates.shared_among(&mut expanded.set.rules);
+    expanded.set.upstreams = ctx.upstreams.all;
+    expanded
 }
 
 /// A rule and what is known of it beside.
@@ -76,7 +83,7 @@ type Noted = (Rule, Notes);
 struct Context<'a> {
     sources: &'a Sources,
     diagnostics: &'a mut Diagnostics,
-    upstreams: Upstreams,
+    upstreams: Upstreams<'a>,
     certificates: Certificates<'a>,
     /// Something was left out, so what a name refers to may be there after all.
     incomplete: bool,

@@ -8,6 +8,7 @@ use http::Method;
 use crate::compile::expand::Context;
 use crate::config::predicate::Scalar;
 use crate::diagnostic::code::Code;
+use crate::diagnostic::every;
 use crate::rules::condition::Test;
 use crate::source::{Span, Spanned};
 use crate::value::field::{Field, PeerCertField};
@@ -153,8 +154,7 @@ fn each<T>(
     parse: impl Fn(&str, Span, &mut Context<'_>) -> Option<T>,
 ) -> Option<Vec<T>> {
     let texts = values.iter().filter_map(|value| Some((text(&value.value)?, value.span)));
-    let parsed: Vec<_> = texts.map(|(text, span)| parse(&text, span, ctx)).collect();
-    parsed.into_iter().collect()
+    every(texts.map(|(text, span)| parse(&text, span, ctx)))
 }
 
 /// The text of an operand; none where its variable is unset.

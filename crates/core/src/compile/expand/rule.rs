@@ -1,6 +1,8 @@
 //! One written rule.
 
-use crate::compile::expand::{Context, Noted, Notes, action, condition, middleware, site, tls};
+use crate::compile::expand::{
+    Context, Expanded, Noted, Notes, action, condition, middleware, site, tls,
+};
 use crate::config;
 use crate::diagnostic::code::Code;
 use crate::rules::action::Action;
@@ -12,15 +14,17 @@ use crate::value::field::{Field, Layer};
 use crate::value::host_pattern::HostPattern;
 use crate::value::listen_addr::{ListenAddr, ListenHost, Transport};
 
-/// The rules that a written rule means; none where something is wrong with it.
-pub(super) fn expand(written: &config::Rule, ctx: &mut Context<'_>) -> Vec<Noted> {
+/// Adds the rules that a written rule means; none where something is wrong with it.
+pub(super) fn expand<'w>(written: &'w config::Rule, into: &mut Expanded, ctx: &mut Context<'w>) {
     match &written.site {
-        Some(names) => site::expand(written, names, ctx),
-        None => ordinary(written, ctx).into_iter().collect(),
+        Some(names) => {
+            site::expand(written, names, ctx).into_iter().for_each(|rule| into.add(rule));
+        }
+        None => ordinary(written, ctx).into_iter().for_each(|rule| into.add(rule)),
     }
 }
 
-fn ordinary(written: &config::Rule, ctx: &mut Context<'_>) -> Option<Noted> {
+fn ordinary<'w>(written: &'w config::Rule, ctx: &mut Context<'w>) -> Option<Noted> {
     let binds = listen(written, ctx);
     let parts = parts(written, ctx);
     let (binds, parts) = (binds?, parts?);
@@ -50,7 +54,7 @@ pub(super) struct Parts {
 }
 
 /// Expands match, middleware and action, and checks that they go together.
-pub(super) fn parts(written: &config::Rule, ctx: &mut Context<'_>) -> Option<Parts> {
+pub(super) fn parts<'w>(written: &'w config::Rule, ctx: &mut Context<'w>) -> Option<Parts> {
     let mut deepest = None;
     let alternatives = match &written.predicate {
         Some(predicate) => condition::alternatives(&predicate.value, &mut deepest, ctx),
@@ -88,31 +92,20 @@ fn listen(written: &config::Rule, ctx: &mut Context<'_>) -> Option<Vec<Bind>> {
             .help("write where it listens, such as `\"listen\": \":443\"`, or use `site`");
         return None;
     };
-    let binds: Vec<_> = listen.value.items().iter().map(|address| bind(address, ctx)).collect();
-    let binds: Vec<_> = binds.into_iter().collect::<Option<_>>()?;
-    Some(binds.into_iter().flatten().collect())
-}
-
-fn bind(address: &Spanned<ListenAddr>, ctx: &mut Context<'_>) -> Option<Vec<Bind>> {
-    if address.value.transport == Transport::Udp {
-        ctx.not_available(address.span, "listen on UDP");
-        return None;
+    let addresses = listen.value.items();
+    for udp in addresses.iter().filter(|address| address.value.transport == Transport::Udp) {
+        ctx.not_available(udp.span, "listen on UDP");
     }
-    Some(binds(address.value, address.span))
+    let served = addresses.iter().all(|address| address.value.transport != Transport::Udp);
+    served
+        .then(|| addresses.iter().flat_map(|address| binds(address.value, address.span)).collect())
 }
 
 /// The sockets that one entry means.
-pub(super) fn binds(address: ListenAddr, span: Span) -> Vec<Bind> {
-    let written = address.to_string().into_boxed_str();
-    let expanded = address.host == ListenHost::Both;
-    let bind = |(transport, address)| Bind {
-        transport,
-        address,
-        written: written.clone(),
-        expanded,
-        span,
-    };
-    address.expand().into_iter().map(bind).collect()
+pub(super) fn binds(written: ListenAddr, span: Span) -> impl Iterator<Item = Bind> {
+    let expanded = written.host == ListenHost::Both;
+    let sockets = written.expand();
+    sockets.map(move |(transport, address)| Bind { transport, address, written, expanded, span })
 }
 
 /// Refuses what needs a request in a rule that never sees one.

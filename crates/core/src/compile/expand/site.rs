@@ -28,7 +28,11 @@ use crate::value::template::{Segment, Template};
 type Names = Keyed<OneOrMany<Spanned<HostPattern>>>;
 
 /// The two rules that a preset means; none where something is wrong with it.
-pub(super) fn expand(written: &config::Rule, names: &Names, ctx: &mut Context<'_>) -> Vec<Noted> {
+pub(super) fn expand<'w>(
+    written: &'w config::Rule,
+    names: &Names,
+    ctx: &mut Context<'w>,
+) -> Vec<Noted> {
     let fits = fits(written, names, ctx);
     let parts = parts(written, ctx);
     let redirect_name = redirect_name(&written.name.value);
@@ -124,5 +128,6 @@ fn narrow(mut all: Conjunction, hosts: &[HostPattern]) -> Conjunction {
 }
 
 fn both(port: u16, names: &Names) -> Vec<Bind> {
-    binds(ListenAddr { transport: Transport::Tcp, host: ListenHost::Both, port }, names.span)
+    let address = ListenAddr { transport: Transport::Tcp, host: ListenHost::Both, port };
+    binds(address, names.span).collect()
 }

@@ -89,7 +89,7 @@ fn named(sources: impl Iterator<Item = CertificateSource>) -> Vec<Certificate> {
 
 /// What a written `tls` means; `hosts` are the names that the rule's `match` has.
 pub(super) fn expand(
-    tls: &Keyed<written::Tls>,
+    tls: &Keyed<Box<written::Tls>>,
     hosts: &[HostPattern],
     ctx: &mut Context<'_>,
 ) -> Option<RuleTls> {
@@ -120,11 +120,11 @@ pub(super) fn managed(
 }
 
 fn source(
-    tls: &Keyed<written::Tls>,
+    tls: &Keyed<Box<written::Tls>>,
     names: &[HostPattern],
     ctx: &mut Context<'_>,
 ) -> Option<CertificateSource> {
-    let written::Tls { cert_file, key_file, acme: managed, .. } = &tls.value;
+    let written::Tls { cert_file, key_file, acme: managed, .. } = &*tls.value;
     match (cert_file, key_file, managed) {
         (Some(chain), Some(key), None) => Some(CertificateSource::Files {
             chain: path(&chain.value),

@@ -1,7 +1,6 @@
 //! Upstreams: those of `config.json` and those that rules name by URL.
 
 use crate::table::Table;
-use std::fmt::Write as _;
 
 use crate::compile::expand::Context;
 use crate::config::DaemonConfig;
@@ -9,6 +8,7 @@ use crate::config::action::ForwardTo;
 use crate::config::daemon;
 use crate::config::daemon::Balance;
 use crate::diagnostic::code::Code;
+use crate::diagnostic::every;
 use crate::rules::upstream::{Server, Upstream, UpstreamId};
 use crate::source::{Span, Spanned};
 use crate::value::name::UpstreamName;
@@ -16,12 +16,14 @@ use crate::value::url::{Scheme, UpstreamUrl};
 
 /// The upstreams so far, with the ids of their names.
 #[derive(Debug, Default)]
-pub(super) struct Upstreams {
+pub(super) struct Upstreams<'w> {
     pub(super) all: Vec<Upstream>,
     by_name: Table<Box<str>, UpstreamId>,
+    /// Those that rules spell out, so that a name is put together once and not for each rule.
+    by_urls: Table<Vec<&'w UpstreamUrl>, UpstreamId>,
 }
 
-impl Upstreams {
+impl Upstreams<'_> {
     /// Servers named alike are one upstream.
     fn add(&mut self, name: Box<str>, servers: Vec<Server>) -> UpstreamId {
         let next = u32::try_from(self.all.len()).expect("fewer than 2^32 upstreams");
@@ -48,22 +50,19 @@ pub(super) fn named(config: &DaemonConfig, ctx: &mut Context<'_>) {
 }
 
 /// The upstream that a `forward` names or spells out.
-pub(super) fn of(to: &[Spanned<ForwardTo>], ctx: &mut Context<'_>) -> Option<UpstreamId> {
+pub(super) fn of<'w>(to: &'w [Spanned<ForwardTo>], ctx: &mut Context<'w>) -> Option<UpstreamId> {
     if let [Spanned { value: ForwardTo::Upstream(name), span }] = to {
         return known(name, *span, ctx);
     }
-    let urls: Vec<_> = to.iter().map(|each| url(each, ctx)).collect();
-    let urls: Vec<_> = urls.into_iter().collect::<Option<_>>()?;
-    let mut name = String::new();
-    for url in &urls {
-        let comma = if name.is_empty() { "" } else { "," };
-        write!(name, "{comma}{url}").expect("a String takes every write");
-    }
-    if let Some(&id) = ctx.upstreams.by_name.get(name.as_str()) {
+    let urls = every(to.iter().map(|each| url(each, ctx)))?;
+    if let Some(&id) = ctx.upstreams.by_urls.get(&urls) {
         return Some(id);
     }
-    let servers = urls.into_iter().map(|url| Server { url: url.clone(), weight: 1 }).collect();
-    Some(ctx.upstreams.add(name.into(), servers))
+    let name = urls.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+    let servers = urls.iter().map(|&url| Server { url: url.clone(), weight: 1 }).collect();
+    let id = ctx.upstreams.add(name.into(), servers);
+    ctx.upstreams.by_urls.insert(urls, id);
+    Some(id)
 }
 
 fn server(server: &Spanned<daemon::Server>, ctx: &mut Context<'_>) -> Server {

@@ -1,11 +1,11 @@
 //! Branches of one priority, by their hosts.
 
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
 
 use crate::table::Table;
 
 use crate::compile::analyze::order::{Branch, HostKey};
-use crate::compile::lower::{Builder, paths};
+use crate::compile::lower::{Builder, buckets, keyed, paths};
 use crate::graph::dispatch::{HostDispatch, HostField, parent_domain};
 use crate::graph::{Node, NodeId};
 
@@ -16,10 +16,11 @@ pub(super) fn lower(
     otherwise: NodeId,
     builder: &mut Builder,
 ) -> NodeId {
-    let mut buckets = buckets(branches);
-    let any = buckets.remove(&HostKey::Any).unwrap_or_default();
-    let otherwise = paths::lower(&any, otherwise, builder);
-    if buckets.is_empty() {
+    let keyed = keyed(branches.iter(), |branch| &branch.hosts, |key| (rank(key), Reverse(key)));
+    let (any, named) = keyed.split_at(keyed.partition_point(|(key, _)| *key == HostKey::Any));
+    let otherwise = buckets(any)
+        .fold(otherwise, |otherwise, (_, members)| paths::lower(&members, otherwise, builder));
+    if named.is_empty() {
         return otherwise;
     }
     let mut dispatch = HostDispatch {
@@ -29,45 +30,28 @@ pub(super) fn lower(
         suffixes: Table::default(),
         otherwise,
     };
-    for (key, members) in least_exact_first(&buckets) {
-        let behind = behind(*key, &dispatch);
-        let node = paths::lower(members, behind, builder);
+    for (key, members) in buckets(named) {
+        let behind = behind(key, &dispatch);
+        let node = paths::lower(&members, behind, builder);
         let (names, name) = match key {
             HostKey::Exact(name) => (&mut dispatch.exact, name),
             HostKey::OneLabel(parent) => (&mut dispatch.one_label, parent),
             HostKey::Suffix(parent) => (&mut dispatch.suffixes, parent),
             HostKey::Any => continue,
         };
-        names.insert((*name).into(), node);
+        names.insert(name.into(), node);
     }
     builder.push(Node::Host(dispatch))
 }
 
-/// The branches of each bucket.
-type Buckets<'b, 'r> = BTreeMap<HostKey<'r>, Vec<&'b Branch<'r>>>;
-
-fn buckets<'b, 'r>(branches: &'b [Branch<'r>]) -> Buckets<'b, 'r> {
-    let mut buckets = Buckets::new();
-    for branch in branches {
-        for &host in &branch.hosts {
-            buckets.entry(host).or_default().push(branch);
-        }
-    }
-    buckets
-}
-
-/// Keys sort from more to less exact, but suffixes among themselves by name.
-fn least_exact_first<'a, 'b, 'r>(
-    buckets: &'a Buckets<'b, 'r>,
-) -> Vec<(&'a HostKey<'r>, &'a Vec<&'b Branch<'r>>)> {
-    let mut sorted: Vec<_> = buckets.iter().rev().collect();
-    sorted.sort_by_key(|(key, _)| match key {
+/// From less to more exact. Keys sort the other way round, but suffixes among themselves by name.
+fn rank(key: HostKey<'_>) -> (u8, usize) {
+    match key {
         HostKey::Any => (0, 0),
         HostKey::Suffix(parent) => (1, parent.len()),
         HostKey::OneLabel(_) => (2, 0),
         HostKey::Exact(_) => (3, 0),
-    });
-    sorted
+    }
 }
 
 /// The next less exact bucket that covers all names of `key`.

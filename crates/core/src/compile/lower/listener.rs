@@ -58,7 +58,7 @@ fn listener(socket: &Socket<'_>, entry: NodeId, tls: Option<ListenerTls>) -> Lis
     Listener {
         transport: socket.transport,
         address: socket.address,
-        written: socket.bind.written.clone(),
+        written: socket.bind.written.to_string().into(),
         entry,
         tls,
         only_challenges: false,

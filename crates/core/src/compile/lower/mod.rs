@@ -16,6 +16,7 @@ use crate::table::Table;
 
 use crate::compile::analyze::Group;
 use crate::compile::analyze::challenges::ChallengeSocket;
+use crate::compile::analyze::order::Branch;
 use crate::graph::{Listener, Node, NodeId, RuleId};
 use crate::rules::Rule;
 
@@ -43,6 +44,27 @@ pub(crate) fn lower(
     Lowered { listeners, nodes: builder.nodes, entries: builder.entries }
 }
 
+/// Branches once for each of their keys, in the order in which buckets are built; those with the
+/// same key as they were.
+fn keyed<'b, 'r: 'b, K: Copy + 'b, T: Ord>(
+    branches: impl Iterator<Item = &'b Branch<'r>>,
+    keys: impl Fn(&'b Branch<'r>) -> &'b [K],
+    turn: impl Fn(K) -> T,
+) -> Vec<(K, &'b Branch<'r>)> {
+    let each = |branch| keys(branch).iter().map(move |&key| (key, branch));
+    let mut keyed: Vec<_> = branches.flat_map(each).collect();
+    keyed.sort_by_key(|&(key, _)| turn(key));
+    keyed
+}
+
+/// The branches of each bucket.
+fn buckets<'k, 'b, 'r, K: Copy + PartialEq>(
+    keyed: &'k [(K, &'b Branch<'r>)],
+) -> impl Iterator<Item = (K, Vec<&'b Branch<'r>>)> + use<'k, 'b, 'r, K> {
+    let buckets = keyed.chunk_by(|(one, _), (next, _)| one == next);
+    buckets.map(|bucket| (bucket[0].0, bucket.iter().map(|&(_, branch)| branch).collect()))
+}
+
 /// The nodes so far.
 struct Builder {
     nodes: Vec<Node>,
@@ -68,8 +90,8 @@ enum BucketKind {
 impl Builder {
     fn new(rules: &[Rule]) -> Self {
         let mut builder = Self {
-            nodes: Vec::new(),
-            entries: Vec::new(),
+            nodes: Vec::with_capacity(2 * rules.len()),
+            entries: Vec::with_capacity(rules.len()),
             no_match: NodeId(0),
             buckets: Table::default(),
         };

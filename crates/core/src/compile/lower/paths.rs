@@ -1,11 +1,9 @@
 //! The branches of one host, by their paths.
 
-use std::collections::BTreeMap;
-
 use crate::table::Table;
 
 use crate::compile::analyze::order::{Branch, PathKey};
-use crate::compile::lower::{BucketKind, Builder, chain};
+use crate::compile::lower::{BucketKind, Builder, buckets, chain, keyed};
 use crate::graph::dispatch::{PathDispatch, PathTrie};
 use crate::graph::{Node, NodeId};
 
@@ -25,25 +23,25 @@ pub(super) fn lower(branches: &[&Branch<'_>], otherwise: NodeId, builder: &mut B
 }
 
 fn choose(branches: &[&Branch<'_>], otherwise: NodeId, builder: &mut Builder) -> NodeId {
-    let mut buckets = buckets(branches);
-    let mut rest = |key| buckets.remove(&key).unwrap_or_default();
-    let (other, any) = (rest(PathKey::Other), rest(PathKey::Any));
-    let otherwise = chain::lower(&any, otherwise, builder);
-    let otherwise = chain::lower(&other, otherwise, builder);
-    if buckets.is_empty() {
+    let keyed = keyed(branches.iter().copied(), |branch| &branch.paths, |key| (rank(key), key));
+    let is_general = |key| matches!(key, PathKey::Any | PathKey::Other);
+    let (general, named) = keyed.split_at(keyed.partition_point(|&(key, _)| is_general(key)));
+    let otherwise = buckets(general)
+        .fold(otherwise, |otherwise, (_, members)| chain::lower(&members, otherwise, builder));
+    if named.is_empty() {
         return otherwise;
     }
     let mut dispatch =
         PathDispatch { exact: Table::default(), prefixes: PathTrie::new(), otherwise };
-    for (key, members) in least_exact_first(&buckets) {
+    for (key, members) in buckets(named) {
         let path = match key {
             PathKey::Exact(path) | PathKey::Prefix(path) => path,
             PathKey::Other | PathKey::Any => continue,
         };
         let behind = dispatch.prefixes.longest(path).unwrap_or(otherwise);
-        let node = chain::lower(members, behind, builder);
+        let node = chain::lower(&members, behind, builder);
         if matches!(key, PathKey::Exact(_)) {
-            dispatch.exact.insert((*path).into(), node);
+            dispatch.exact.insert(path.into(), node);
         } else {
             dispatch.prefixes.insert(path, node);
         }
@@ -51,27 +49,12 @@ fn choose(branches: &[&Branch<'_>], otherwise: NodeId, builder: &mut Builder) ->
     builder.push(Node::Path(dispatch))
 }
 
-/// The branches of each bucket.
-type Buckets<'b, 'r> = BTreeMap<PathKey<'r>, Vec<&'b Branch<'r>>>;
-
-fn buckets<'b, 'r>(branches: &[&'b Branch<'r>]) -> Buckets<'b, 'r> {
-    let mut buckets = Buckets::new();
-    for branch in branches {
-        for &path in &branch.paths {
-            buckets.entry(path).or_default().push(branch);
-        }
+/// Every path, paths that are asked about, shorter prefixes, longer prefixes, whole paths.
+fn rank(key: PathKey<'_>) -> (u8, usize) {
+    match key {
+        PathKey::Any => (0, 0),
+        PathKey::Other => (1, 0),
+        PathKey::Prefix(path) => (2, path.len()),
+        PathKey::Exact(_) => (3, 0),
     }
-    buckets
-}
-
-/// Shorter prefixes, longer prefixes, whole paths.
-fn least_exact_first<'a, 'b, 'r>(
-    buckets: &'a Buckets<'b, 'r>,
-) -> Vec<(&'a PathKey<'r>, &'a Vec<&'b Branch<'r>>)> {
-    let mut sorted: Vec<_> = buckets.iter().collect();
-    sorted.sort_by_key(|(key, _)| match key {
-        PathKey::Prefix(path) => (0, path.len()),
-        _ => (1, 0),
-    });
-    sorted
 }

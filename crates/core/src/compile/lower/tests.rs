@@ -18,7 +18,7 @@ use crate::source::{SourceFile, Sources, Span};
 use crate::value::endpoint::Endpoint;
 use crate::value::field::{Field, Layer};
 use crate::value::host_pattern::HostPattern;
-use crate::value::listen_addr::Transport;
+use crate::value::listen_addr::{ListenAddr, Transport};
 use crate::value::name::RuleName;
 use crate::value::template::Template;
 
@@ -310,7 +310,7 @@ fn rule() -> impl Strategy<Value = Rule> {
 
 fn bind(port: u16) -> Bind {
     let address = SocketAddr::from(([0, 0, 0, 0], port));
-    let written = format!("0.0.0.0:{port}").into();
+    let written = ListenAddr::parse(&format!("0.0.0.0:{port}")).unwrap();
     Bind { transport: Transport::Tcp, address, written, expanded: false, span: span() }
 }
 

@@ -15,8 +15,8 @@ use crate::rules::condition::{Condition, Test};
 use crate::rules::middleware::{HeaderEdit, Middleware, Rewrite};
 use crate::rules::upstream::{Server, Upstream};
 use crate::value::field::{Field, Layer};
+use crate::value::host_pattern::HostPattern;
 use crate::value::listen_addr::Transport;
-use crate::value::name::RuleName;
 use crate::value::template::Template;
 use crate::value::units::ByteSize;
 
@@ -50,7 +50,7 @@ impl Serialize for RuleMeanings<'_> {
 /// A rule as one object.
 #[derive(Serialize)]
 pub(super) struct RuleForm<'g> {
-    name: Shown<&'g RuleName>,
+    name: &'g str,
     #[serde(skip_serializing_if = "Option::is_none")]
     place: Option<&'g str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -75,7 +75,7 @@ impl<'g> RuleForm<'g> {
     /// Without its place and ids.
     pub(super) fn meaning(graph: &'g FlowGraph, rule: &'g RuleInfo) -> Self {
         let mut form = Self {
-            name: Shown(&rule.name),
+            name: rule.name.as_str(),
             place: None,
             entry: None,
             layer: LayerForm(rule.layer),
@@ -128,7 +128,7 @@ impl Serialize for ConditionForm<'_> {
         let mut map = serializer.serialize_map(Some(1))?;
         match self.0 {
             Condition::Test(predicate) => {
-                map.serialize_entry(&Shown(&predicate.field), &TestForm(&predicate.test))?;
+                map.serialize_entry(&predicate.field.name(), &TestForm(&predicate.test))?;
             }
             Condition::All(inner) => map.serialize_entry("all_of", &list(inner))?,
             Condition::Any(inner) => map.serialize_entry("any_of", &list(inner))?,
@@ -150,7 +150,10 @@ impl Serialize for TestForm<'_> {
         match self.0 {
             Test::Exists(wanted) => map.serialize_entry("exists", wanted)?,
             Test::OneOf(texts) => map.serialize_entry("one_of", texts)?,
-            Test::Host(patterns) => map.serialize_entry("one_of", &shown(patterns))?,
+            Test::Host(patterns) => {
+                let names: Vec<_> = patterns.iter().map(HostPattern::name).collect();
+                map.serialize_entry("one_of", &names)?;
+            }
             Test::Prefix(text) => map.serialize_entry("prefix", text)?,
             Test::PathPrefix(text) if text.is_empty() => map.serialize_entry("prefix", "/")?,
             Test::PathPrefix(text) => map.serialize_entry("prefix", text)?,
