@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use vane_core::compile::Options;
 use vane_engine::engine::Engine;
 use vane_mgmt::socket::ManagementSocket;
 use vane_mgmt::views::{ReloadOutcome, ReloadTrigger};
@@ -54,8 +55,8 @@ impl Boot {
             say(&format!("warning: {doubt}\n"));
         }
         let read = configuration::read(&self.dir, &self.variables);
-        let families = self.environment.families;
-        let compiled = configuration::compile_directory(&self.dir, read, families, allow_unset);
+        let options = Options { allow_unset, ..self.fixed().compile_options() };
+        let compiled = configuration::compile_directory(&self.dir, read, options);
         let diagnostics = &compiled.diagnostics;
         say(&vane_core::diagnostic::render::text(diagnostics, &compiled.sources, colours_fit()));
         let dir = self.dir.display();
@@ -125,6 +126,7 @@ impl Boot {
             dir: self.dir.clone(),
             variables: self.variables.clone(),
             families: self.environment.families,
+            acme_http_port: self.environment.acme_http_port,
             drain: self.environment.engine.drain,
         }
     }

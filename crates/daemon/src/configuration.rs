@@ -5,31 +5,26 @@ use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
-use vane_core::compile::{Compiled, Families, Options, compile};
+use vane_core::compile::{Compiled, Options, compile};
 use vane_core::diagnostic::code::Code;
-use vane_core::graph::{FlowGraph, Node};
+use vane_core::graph::FlowGraph;
+use vane_core::graph::files::{self, FileUse};
 use vane_core::load::directory::{self, ConfigDir, Directory};
 use vane_core::load::{EnvProblem, MAX_FILE_BYTES, RawContent};
-use vane_core::rules::action::{Action, RespondBody};
 
 /// Reads a directory. Blocks.
 pub(crate) fn read(dir: &Path, environment: &BTreeMap<String, String>) -> Directory {
     directory::read(&DiskDir(dir), environment)
 }
 
-/// Compiles what was read from `dir`. Files that answers are made of count from there, and one
-/// that cannot be read is an error. Blocks.
-pub(crate) fn compile_directory(
-    dir: &Path,
-    read: Directory,
-    families: Families,
-    allow_unset: bool,
-) -> Compiled {
-    let options = Options { env: read.variables, families, allow_unset, ..Options::default() };
-    let mut compiled = compile(&read.files, &options);
+/// Compiles what was read from `dir`. Files that rules name count from there. One that answers are
+/// made of and that cannot be read is an error; certificates may be secrets that whoever checks
+/// cannot read. Blocks.
+pub(crate) fn compile_directory(dir: &Path, read: Directory, options: Options) -> Compiled {
+    let mut compiled = compile(&read.files, &Options { env: read.variables, ..options });
     if let Some(graph) = &mut compiled.graph {
         let base = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
-        body_files(graph).for_each(|path| *path = resolved(&base, path));
+        files::resolve(graph, |path| resolved(&base, path));
         for problem in unreadable(graph) {
             compiled.diagnostics.general(Code::FileUnreadable, problem);
         }
@@ -40,10 +35,12 @@ pub(crate) fn compile_directory(
     compiled
 }
 
-/// The files that the answers of a graph are made of, each with what tells a new content from an
-/// old one. Blocks.
+/// The files that a graph has taken in, each with what tells a new content from an old one.
+/// Certificates are not taken in, but replaced while they serve. Blocks.
 pub(crate) fn stamps(graph: &FlowGraph) -> BTreeMap<Box<str>, Option<Stamp>> {
-    body_paths(graph).map(|path| (path.clone(), Stamp::of(path).ok())).collect()
+    let taken = |kind| matches!(kind, FileUse::Body | FileUse::Authority);
+    let paths = files::all(graph).filter(|(kind, _)| taken(*kind));
+    paths.map(|(_, path)| (path.into(), Stamp::of(path).ok())).collect()
 }
 
 /// Tells a file's new content from its old one.
@@ -121,35 +118,16 @@ fn bounded(path: &Path) -> io::Result<RawContent> {
     }
 }
 
-fn body_paths(graph: &FlowGraph) -> impl Iterator<Item = &Box<str>> {
-    graph.nodes.iter().filter_map(|node| match node {
-        Node::Action(Action::Respond(respond)) => match &respond.body {
-            RespondBody::File(path) => Some(path),
-            RespondBody::Template(_) => None,
-        },
-        _ => None,
-    })
-}
-
-fn body_files(graph: &mut FlowGraph) -> impl Iterator<Item = &mut Box<str>> {
-    graph.nodes.iter_mut().filter_map(|node| match node {
-        Node::Action(Action::Respond(respond)) => match &mut respond.body {
-            RespondBody::File(path) => Some(path),
-            RespondBody::Template(_) => None,
-        },
-        _ => None,
-    })
-}
-
 fn resolved(base: &Path, path: &str) -> Box<str> {
     let joined: PathBuf = base.join(path);
     joined.to_str().unwrap_or(path).into()
 }
 
 fn unreadable(graph: &FlowGraph) -> Vec<String> {
-    let mut problems: Vec<_> = body_paths(graph)
-        .filter_map(|path| {
-            let problem = match File::open(&**path).and_then(|file| file.metadata()) {
+    let mut problems: Vec<_> = files::all(graph)
+        .filter(|(kind, _)| *kind == FileUse::Body)
+        .filter_map(|(_, path)| {
+            let problem = match File::open(path).and_then(|file| file.metadata()) {
                 Ok(found) if found.is_file() => return None,
                 Ok(_) => "it is not a regular file".to_owned(),
                 Err(error) => error.to_string(),
@@ -180,7 +158,7 @@ mod tests {
 
     fn codes(dir: &Path) -> Vec<&'static str> {
         let read = read(dir, &BTreeMap::new());
-        let compiled = compile_directory(dir, read, Families::default(), false);
+        let compiled = compile_directory(dir, read, Options::default());
         compiled.diagnostics.sorted().iter().map(|diagnostic| diagnostic.code.as_str()).collect()
     }
 

@@ -129,6 +129,7 @@ mod tests {
             dir: dir.path().to_owned(),
             variables: std::collections::BTreeMap::new(),
             families: vane_core::compile::Families::default(),
+            acme_http_port: vane_core::compile::AcmeHttpPort::default(),
             drain: Duration::from_secs(5),
         };
         Arc::new(World::new(engine.expect("threads can be started"), settings, Logging::default()))

@@ -95,7 +95,7 @@ async fn serve(
     events: &mut mpsc::Receiver<Event>,
 ) -> Result<u8, Refused> {
     // Armed before the first read, so that no change falls between that and the watching.
-    let watch = Watch::arm(&boot.dir, boot.log_file());
+    let watch = Watch::arm(&boot.dir, boot.log_file(), world.named_files.subscribe());
     let socket = boot.install(world).await?;
     let management = socket.map(|socket| Management::start(socket, world, sender.clone()));
     announce::announce(world);

@@ -1,6 +1,7 @@
 //! One reload: prepare, which may fail and touches nothing that serves; then commit, which
 //! cannot.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -10,10 +11,11 @@ use tracing::field::display;
 use vane_core::compile::Compiled;
 use vane_core::diagnostic::code::Code;
 use vane_core::diagnostic::{Diagnostics, render};
-use vane_core::graph::FlowGraph;
+use vane_core::graph::{FlowGraph, files};
 use vane_core::plan::{Plan, plan};
 use vane_core::source::Sources;
-use vane_engine::engine::Prepared;
+use vane_engine::engine::{Prepared, Refreshed};
+use vane_engine::tls::store::UnusableFiles;
 use vane_mgmt::views::{ReloadOutcome, ReloadTrigger, ReloadView};
 
 use crate::configuration;
@@ -128,7 +130,7 @@ fn prepare(world: &World, trigger: ReloadTrigger) -> (Said, Prepare) {
     let dir = &world.settings.dir;
     let read = configuration::read(dir, &world.settings.variables);
     let has_rules = read.has_rules;
-    let compiled = configuration::compile_directory(dir, read, world.settings.families, false);
+    let compiled = configuration::compile_directory(dir, read, world.settings.compile_options());
     let Compiled { graph, diagnostics, sources } = compiled;
     let mut said = Said { diagnostics, sources };
     let is_seen = trigger == ReloadTrigger::Watch && graph.is_some();
@@ -146,22 +148,40 @@ fn prepare(world: &World, trigger: ReloadTrigger) -> (Said, Prepare) {
 }
 
 fn link(world: &World, graph: FlowGraph, said: &mut Said) -> Prepare {
-    let bodies = configuration::stamps(&graph);
+    let files = configuration::stamps(&graph);
+    world.set_named_files(files::all(&graph).map(|(_, path)| PathBuf::from(path)).collect());
     let serving = (world.engine.generation() > 0).then(|| world.engine.graph());
     let same = serving.as_ref().is_some_and(|serving| serving.hash == graph.hash);
-    if same && world.installed().bodies == bodies {
+    if same && world.installed().files == files {
+        let Refreshed { replaced, kept } = world.engine.refresh_certificates();
+        for certificate in replaced {
+            tracing::info!(%certificate, "certificate replaced");
+        }
+        warn(said, &kept);
         return Prepare::Unchanged;
     }
     let plan = plan(serving.as_deref(), &graph);
-    let installed = Installed { warnings: said.diagnostics.warnings(), bodies };
     match world.engine.prepare(Arc::new(graph)) {
-        Ok(prepared) => Prepare::Ready(Box::new(Ready { prepared, plan, installed })),
+        Ok(prepared) => {
+            warn(said, prepared.kept());
+            let installed = Installed { warnings: said.diagnostics.warnings(), files };
+            Prepare::Ready(Box::new(Ready { prepared, plan, installed }))
+        }
         Err(problems) => {
             for problem in problems {
                 said.diagnostics.general(Code::FileUnreadable, problem.to_string());
             }
             Prepare::Refused
         }
+    }
+}
+
+/// Certificates whose files cannot be used; those from before go on.
+fn warn(said: &mut Said, kept: &[UnusableFiles]) {
+    for problem in kept {
+        said.diagnostics
+            .general_warning(Code::FileUnreadable, problem.to_string())
+            .help("the certificate from before goes on; it is replaced when this is mended");
     }
 }
 

@@ -1,12 +1,13 @@
 //! What the parts of the daemon share.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use vane_core::compile::{Compiled, Families};
+use tokio::sync::watch;
+use vane_core::compile::{AcmeHttpPort, Compiled, Families, Options};
 use vane_engine::engine::Engine;
 use vane_mgmt::views::ReloadView;
 
@@ -24,6 +25,8 @@ pub(crate) struct World {
     pub(crate) started: Instant,
     /// The log.
     pub(crate) logging: Logging,
+    /// Told the files that the configuration names beside its own, whenever they are others.
+    pub(crate) named_files: watch::Sender<BTreeSet<PathBuf>>,
     installed: Mutex<Installed>,
     latest: Mutex<Option<ReloadView>>,
     draining: AtomicBool,
@@ -38,15 +41,23 @@ pub(crate) struct Fixed {
     pub(crate) variables: BTreeMap<String, String>,
     /// The families that listeners are opened for.
     pub(crate) families: Families,
+    /// The port that authorities reach `http-01` challenges through.
+    pub(crate) acme_http_port: AcmeHttpPort,
     /// What a drain may take unless asked otherwise.
     pub(crate) drain: Duration,
 }
 
 impl Fixed {
+    /// What compiling depends on beside the files.
+    pub(crate) fn compile_options(&self) -> Options {
+        let (families, acme_http_port) = (self.families, self.acme_http_port);
+        Options { families, acme_http_port, ..Options::default() }
+    }
+
     /// Reads and compiles a directory as this daemon would serve it. Blocks.
     pub(crate) fn compile(&self, dir: &std::path::Path) -> Compiled {
         let read = configuration::read(dir, &self.variables);
-        configuration::compile_directory(dir, read, self.families, false)
+        configuration::compile_directory(dir, read, self.compile_options())
     }
 }
 
@@ -55,8 +66,8 @@ impl Fixed {
 pub(crate) struct Installed {
     /// Warnings of its compile.
     pub(crate) warnings: usize,
-    /// The files that its answers are made of, as they were when it was made.
-    pub(crate) bodies: BTreeMap<Box<str>, Option<Stamp>>,
+    /// The files that it has taken in, as they were when it was made.
+    pub(crate) files: BTreeMap<Box<str>, Option<Stamp>>,
 }
 
 impl World {
@@ -67,6 +78,7 @@ impl World {
             settings,
             started: Instant::now(),
             logging,
+            named_files: watch::Sender::new(BTreeSet::new()),
             installed: Mutex::default(),
             latest: Mutex::default(),
             draining: AtomicBool::new(false),
@@ -81,6 +93,15 @@ impl World {
     /// Notes what is known of the generation that serves now.
     pub(crate) fn set_installed(&self, installed: Installed) {
         *lock(&self.installed) = installed;
+    }
+
+    /// Says which files the configuration names now.
+    pub(crate) fn set_named_files(&self, files: BTreeSet<PathBuf>) {
+        self.named_files.send_if_modified(|known| {
+            let differs = *known != files;
+            *known = files;
+            differs
+        });
     }
 
     /// How the latest reload went.

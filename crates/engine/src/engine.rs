@@ -13,10 +13,12 @@ use vane_core::graph::{FlowGraph, Listener as Spec};
 use vane_core::value::listen_addr::Transport;
 
 use crate::listener::Listener;
-use crate::program::{Program, UnreadableBody};
+use crate::program::{LinkProblem, Program, ReadCertificates, read_certificates};
 use crate::settings::Settings;
 use crate::shared::{Drain, Shared};
 use crate::snapshot::{ConnectionStatus, Counters, DrainReport, ListenerState, ListenerStatus};
+use crate::tls::store::UnusableFiles;
+use crate::tls::tickets::Tickets;
 use crate::verdict;
 use crate::worker::Workers;
 
@@ -38,26 +40,47 @@ struct Listeners {
 
 /// A graph that is ready to be installed.
 #[derive(Debug)]
-pub struct Prepared(Program);
+pub struct Prepared {
+    program: Program,
+    certificates: ReadCertificates,
+}
+
+impl Prepared {
+    /// Certificates whose files cannot be used, where one from before goes on.
+    pub fn kept(&self) -> &[UnusableFiles] {
+        &self.certificates.kept
+    }
+}
+
+/// What reading the files of certificates again came to.
+#[derive(Debug, Default)]
+pub struct Refreshed {
+    /// The names of those that are others from now on.
+    pub replaced: Vec<Box<str>>,
+    /// Those whose files cannot be used; what was there before goes on.
+    pub kept: Vec<UnusableFiles>,
+}
 
 impl Engine {
     /// Starts the serving threads. Nothing listens yet; the generation is 0.
     ///
     /// # Errors
-    /// When the system refuses a thread.
+    /// When the system refuses a thread, or random numbers.
     pub fn start(settings: Settings) -> io::Result<Self> {
         let workers = Arc::new(Workers::start(settings.workers)?);
-        let shared = Arc::new(Shared::new(settings, Program::empty()));
+        let tickets = Tickets::new(b"", unix_time()).map_err(io::Error::other)?;
+        let shared = Arc::new(Shared::new(settings, tickets, Program::empty()));
         Ok(Self { shared, workers, listeners: Mutex::default(), programs: Mutex::default() })
     }
 
-    /// Links a graph. Reads the files that its rules answer with, and touches nothing that
+    /// Links a graph. Reads the files that its rules name, and touches nothing that
     /// serves. Blocks while it reads.
     ///
     /// # Errors
-    /// Every file that cannot be read.
-    pub fn prepare(&self, graph: Arc<FlowGraph>) -> Result<Prepared, Vec<UnreadableBody>> {
-        Program::link(graph, &self.shared.origins).map(Prepared)
+    /// Every file that cannot be used.
+    pub fn prepare(&self, graph: Arc<FlowGraph>) -> Result<Prepared, Vec<LinkProblem>> {
+        let linked = Program::link(graph, &self.shared.scope());
+        linked.map(|(program, certificates)| Prepared { program, certificates })
     }
 
     /// Installs a graph: swaps one pointer, then opens and closes listeners. Cannot fail; how
@@ -68,12 +91,24 @@ impl Engine {
     /// Not to be dropped before it returns: listeners that are to go may stay.
     pub async fn commit(&self, prepared: Prepared) -> u64 {
         let generation = self.generation() + 1;
-        let program = Arc::new(prepared.0.installed(generation));
+        let Prepared { program, certificates } = prepared;
+        certificates.fresh.into_iter().for_each(|(live, served)| live.replace(served));
+        let program = Arc::new(program.installed(generation));
         self.programs().push(Arc::downgrade(&program));
         let old = self.shared.current.swap(program);
         self.reconcile().await;
         old.retired.cancel();
         generation
+    }
+
+    /// Reads the files of certificates again; what is new serves from the next handshake on.
+    /// Blocks.
+    pub fn refresh_certificates(&self) -> Refreshed {
+        let program = self.shared.current.load_full();
+        let ReadCertificates { fresh, kept, .. } = read_certificates(&program.certificates);
+        let replaced = fresh.iter().map(|(live, _)| live.name.clone()).collect();
+        fresh.into_iter().for_each(|(live, served)| live.replace(served));
+        Refreshed { replaced, kept }
     }
 
     /// Tries the listeners that gave up once more. Returns when each has had its first attempt.
@@ -188,7 +223,7 @@ impl Engine {
         let wanted: HashMap<_, _> = graph
             .listeners
             .iter()
-            .filter(|spec| spec.tls.is_none() && spec.transport == Transport::Tcp)
+            .filter(|spec| spec.transport == Transport::Tcp)
             .map(|spec| ((spec.transport, spec.address), spec))
             .collect();
         let gone = |listener: &Listener| {
@@ -249,4 +284,10 @@ impl Engine {
     fn lock(&self) -> MutexGuard<'_, Listeners> {
         self.listeners.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Seconds since 1970; 0 before.
+fn unix_time() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |since| since.as_secs())
 }

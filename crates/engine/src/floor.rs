@@ -26,11 +26,17 @@ pub enum Limit {
     RequestRate,
     /// Streams reset in a second.
     ResetRate,
+    /// Time for a TLS handshake.
+    HandshakeTime,
+    /// TLS handshakes under way.
+    HandshakesPending,
+    /// TLS handshakes in a second from one address.
+    HandshakeRate,
 }
 
 impl Limit {
     /// All of them, in the order in which they are counted.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 10] = [
         Self::Connections,
         Self::ConnectionsPerAddress,
         Self::Head,
@@ -38,6 +44,9 @@ impl Limit {
         Self::BodyIdle,
         Self::RequestRate,
         Self::ResetRate,
+        Self::HandshakeTime,
+        Self::HandshakesPending,
+        Self::HandshakeRate,
     ];
 
     /// The name used in metrics, management answers and the log.
@@ -50,6 +59,9 @@ impl Limit {
             Self::BodyIdle => "body_idle",
             Self::RequestRate => "request_rate",
             Self::ResetRate => "reset_rate",
+            Self::HandshakeTime => "handshake_time",
+            Self::HandshakesPending => "handshakes_pending",
+            Self::HandshakeRate => "handshake_rate",
         }
     }
 }
@@ -61,6 +73,8 @@ pub(crate) struct Floor {
     pub(crate) settings: FloorSettings,
     open: AtomicUsize,
     by_source: Mutex<HashMap<IpAddr, usize>>,
+    handshaking: AtomicUsize,
+    handshakes: Mutex<HashMap<IpAddr, PerSecond>>,
     refused: [AtomicU64; Limit::ALL.len()],
     reported: Mutex<HashMap<(Limit, IpAddr), Instant>>,
 }
@@ -72,6 +86,8 @@ impl Floor {
             settings,
             open: AtomicUsize::new(0),
             by_source: Mutex::default(),
+            handshaking: AtomicUsize::new(0),
+            handshakes: Mutex::default(),
             refused: Default::default(),
             reported: Mutex::default(),
         }
@@ -94,6 +110,33 @@ impl Floor {
         *count += 1;
         self.open.fetch_add(1, Ordering::Relaxed);
         Some(Admission { floor: Arc::clone(self), source })
+    }
+
+    /// Lets a TLS handshake begin, or counts and reports the limit that it meets.
+    pub(crate) fn begin_handshake(
+        self: &Arc<Self>,
+        remote: IpAddr,
+        now: Instant,
+    ) -> Option<Handshaking> {
+        if !self.is_slow_enough(source(remote), now) {
+            self.refuse(Limit::HandshakeRate, remote, "");
+            return None;
+        }
+        if self.handshaking.fetch_add(1, Ordering::Relaxed) >= self.settings.handshakes_pending {
+            self.handshaking.fetch_sub(1, Ordering::Relaxed);
+            self.refuse(Limit::HandshakesPending, remote, "");
+            return None;
+        }
+        Some(Handshaking(Arc::clone(self)))
+    }
+
+    fn is_slow_enough(&self, source: IpAddr, now: Instant) -> bool {
+        const MOST: usize = 1 << 16;
+        let mut handshakes = lock(&self.handshakes);
+        if handshakes.len() >= MOST {
+            handshakes.retain(|_, rate| rate.is_current(now));
+        }
+        handshakes.entry(source).or_default().allow(self.settings.handshakes_per_second, now)
     }
 
     /// Counts a refusal and says so in the log, once a second for each limit and source.
@@ -151,6 +194,16 @@ impl Drop for Admission {
     }
 }
 
+/// A TLS handshake under way; it counts until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Handshaking(Arc<Floor>);
+
+impl Drop for Handshaking {
+    fn drop(&mut self) {
+        self.0.handshaking.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// How many of something happened in the current second.
 #[derive(Debug, Default)]
 pub(crate) struct PerSecond {
@@ -161,13 +214,17 @@ pub(crate) struct PerSecond {
 impl PerSecond {
     /// Counts one more; whether it still lies within `most` a second.
     pub(crate) fn allow(&mut self, most: u32, now: Instant) -> bool {
-        let fresh = self.second.is_none_or(|start| now.duration_since(start).as_secs() >= 1);
-        if fresh {
+        if !self.is_current(now) {
             self.second = Some(now);
             self.count = 0;
         }
         self.count += 1;
         self.count <= most
+    }
+
+    /// Whether the second that it counts in is not over.
+    fn is_current(&self, now: Instant) -> bool {
+        self.second.is_some_and(|start| now.duration_since(start).as_secs() < 1)
     }
 }
 

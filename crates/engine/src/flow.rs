@@ -14,6 +14,7 @@ use crate::message::forwarded::Peer;
 use crate::program::Program;
 use crate::registry::Place;
 use crate::shared::{DrainWatch, Shared};
+use crate::tls::serving::{Chosen, LinkedTls};
 use crate::upstream::connect::Stream;
 use crate::worker::Worker;
 
@@ -40,6 +41,8 @@ pub(crate) struct Flow {
     pub(crate) interim: Arc<Interim>,
     /// The other end of a tunnel that a request has asked for; taken when the answer is out.
     pub(crate) switched: Mutex<Option<Switched>>,
+    /// What its handshake got; none in clear.
+    pub(crate) tls: Option<FlowTls>,
     /// How fast its requests come.
     pub(crate) rate: Mutex<PerSecond>,
 }
@@ -49,6 +52,19 @@ impl Flow {
     /// installed, its listener is going, or the daemon is.
     pub(crate) fn is_leaving(&self) -> bool {
         self.program.retired.is_cancelled() || self.drain.borrow().is_some()
+    }
+
+    /// `http` or `https`.
+    pub(crate) fn scheme(&self) -> &'static str {
+        if self.tls.is_some() { "https" } else { "http" }
+    }
+
+    /// Whether requests for `host` may come over this connection.
+    pub(crate) fn may_carry(&self, host: &str) -> bool {
+        let Some(tls) = &self.tls else { return true };
+        let hello = self.facts.first_bytes.as_ref();
+        let asked = hello.and_then(|hello| hello.sni.as_deref());
+        asked == Some(host) || tls.linked.may_carry(&tls.chosen, host)
     }
 
     /// The peer.
@@ -65,6 +81,17 @@ impl Flow {
     pub(crate) fn take_switched(&self) -> Option<Switched> {
         self.switched.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
+}
+
+/// What a connection with TLS was answered with.
+#[derive(Debug)]
+pub(crate) struct FlowTls {
+    /// What other names would get.
+    pub(crate) linked: Arc<LinkedTls>,
+    /// What this one got.
+    pub(crate) chosen: Chosen,
+    /// Whether HTTP/2 was agreed on.
+    pub(crate) http2: bool,
 }
 
 /// The other end of a tunnel that a request has asked for.

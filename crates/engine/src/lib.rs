@@ -30,6 +30,8 @@ mod upstream;
 
 mod body;
 
+pub mod tls;
+
 pub mod middleware;
 
 pub mod message;

@@ -293,14 +293,14 @@ impl Acceptor {
         }
         self.catch_up();
         let (transport, address) = (self.inner.spec.transport, self.inner.spec.address);
-        let Some(entry) = self.last.entry(transport, address) else { return };
+        let Some(entry) = self.last.entry(transport, address).cloned() else { return };
         self.inner.accepted.fetch_add(1, Ordering::Relaxed);
         let accepted = Accepted {
             socket,
             remote,
             listener: address,
             program: Arc::clone(&self.last),
-            entry,
+            entry: entry.clone(),
             drain: self.drain.clone(),
             shared: Arc::clone(&self.shared),
             admission,

@@ -11,13 +11,18 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
-use vane_core::graph::{FlowGraph, GraphHash, Listener, Node, NodeId};
+use vane_core::graph::{FlowGraph, GraphHash, Node, NodeId};
 use vane_core::rules::action::{Action, RespondBody};
 use vane_core::rules::middleware::Middleware;
 use vane_core::rules::upstream::{Upstream, UpstreamId};
 use vane_core::value::listen_addr::Transport;
 
 use crate::middleware::rate_limit::RateLimiter;
+use crate::tls::certificate::Served;
+use crate::tls::client_auth::UnusableAuthority;
+use crate::tls::serving::{LinkedTls, Linker};
+use crate::tls::store::{CertStore, Live, UnusableFiles};
+use crate::tls::tickets::Tickets;
 use crate::upstream::origin::{Origin, Origins};
 
 /// Buckets that one rate limit remembers, 16 bytes each.
@@ -33,11 +38,55 @@ pub(crate) struct Program {
     pub(crate) generation: u64,
     /// Cancelled when a newer generation is installed.
     pub(crate) retired: CancellationToken,
-    entries: HashMap<(Transport, SocketAddr), NodeId>,
+    entries: HashMap<(Transport, SocketAddr), Entry>,
+    /// The certificates of its graph, in its order.
+    pub(crate) certificates: Vec<Arc<Live>>,
     upstreams: Vec<Servers>,
     limiters: HashMap<NodeId, RateLimiter>,
     bodies: HashMap<NodeId, Bytes>,
 }
+
+/// What outlives every generation and is only referred to.
+pub(crate) struct DaemonScope<'a> {
+    /// Every certificate in use.
+    pub(crate) certificates: &'a CertStore,
+    /// The keys of session tickets.
+    pub(crate) tickets: &'a Arc<Tickets>,
+    /// Every server in use.
+    pub(crate) origins: &'a Origins,
+}
+
+/// Where connections to a listener enter a graph.
+#[derive(Debug, Clone)]
+pub(crate) struct Entry {
+    /// Where they start their walk.
+    pub(crate) node: NodeId,
+    /// How their TLS is terminated; none in clear.
+    pub(crate) tls: Option<Arc<LinkedTls>>,
+}
+
+/// What keeps a graph from being linked.
+#[derive(Debug)]
+pub enum LinkProblem {
+    /// A file that a rule answers with.
+    Body(UnreadableBody),
+    /// A certificate of which there is no usable one from before either.
+    Certificate(UnusableFiles),
+    /// What clients are verified with.
+    Authority(UnusableAuthority),
+}
+
+impl fmt::Display for LinkProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Body(problem) => problem.fmt(f),
+            Self::Certificate(problem) => problem.fmt(f),
+            Self::Authority(problem) => problem.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for LinkProblem {}
 
 /// A file that a rule names and that cannot be read.
 #[derive(Debug)]
@@ -61,28 +110,38 @@ impl std::error::Error for UnreadableBody {
 }
 
 impl Program {
-    /// Links `graph`. Reads the files that its rules answer with; opens nothing.
+    /// Links `graph`. Reads the files that its rules name; opens nothing. Certificates that were
+    /// read come beside, to be served once the program is installed.
     ///
     /// # Errors
-    /// Every file that cannot be read.
+    /// Everything that keeps it from being linked. A certificate that cannot be read is no reason
+    /// where one from before serves: that goes on, and says what is wrong.
     pub(crate) fn link(
         graph: Arc<FlowGraph>,
-        origins: &Origins,
-    ) -> Result<Self, Vec<UnreadableBody>> {
-        let (bodies, problems) = read_bodies(&graph);
+        scope: &DaemonScope<'_>,
+    ) -> Result<(Self, ReadCertificates), Vec<LinkProblem>> {
+        let (bodies, unreadable) = read_bodies(&graph);
+        let mut problems: Vec<_> = unreadable.into_iter().map(LinkProblem::Body).collect();
+        let certificates: Vec<_> =
+            graph.certificates.iter().map(|each| scope.certificates.get(each)).collect();
+        let mut read = read_certificates(&certificates);
+        problems.extend(read.missing.drain(..).map(LinkProblem::Certificate));
+        let entries = entries(&graph, &certificates, scope.tickets, &mut problems);
         if !problems.is_empty() {
             return Err(problems);
         }
-        let key = |listener: &Listener| (listener.transport, listener.address);
-        Ok(Self {
+        let origins = scope.origins;
+        let program = Self {
             generation: 0,
             retired: CancellationToken::new(),
-            entries: graph.listeners.iter().map(|each| (key(each), each.entry)).collect(),
+            entries,
+            certificates,
             upstreams: graph.upstreams.iter().map(|each| Servers::link(each, origins)).collect(),
             limiters: limiters(&graph),
             bodies,
             graph,
-        })
+        };
+        Ok((program, read))
     }
 
     /// The program of a daemon that has no configuration yet.
@@ -101,6 +160,7 @@ impl Program {
             generation: 0,
             retired: CancellationToken::new(),
             entries: HashMap::new(),
+            certificates: Vec::new(),
             upstreams: Vec::new(),
             limiters: HashMap::new(),
             bodies: HashMap::new(),
@@ -114,8 +174,8 @@ impl Program {
     }
 
     /// Where a connection to this listener starts its walk; none once the listener is gone.
-    pub(crate) fn entry(&self, transport: Transport, address: SocketAddr) -> Option<NodeId> {
-        self.entries.get(&(transport, address)).copied()
+    pub(crate) fn entry(&self, transport: Transport, address: SocketAddr) -> Option<&Entry> {
+        self.entries.get(&(transport, address))
     }
 
     /// The server whose turn it is.
@@ -132,6 +192,60 @@ impl Program {
     pub(crate) fn body(&self, node: NodeId) -> Option<&Bytes> {
         self.bodies.get(&node)
     }
+}
+
+/// A certificate that was read and does not serve yet.
+pub(crate) type Fresh = (Arc<Live>, Arc<Served>);
+
+/// What the files of certificates came to.
+#[derive(Debug, Default)]
+pub(crate) struct ReadCertificates {
+    /// Those that are others than what serves.
+    pub(crate) fresh: Vec<Fresh>,
+    /// Those that cannot be used, where one from before goes on.
+    pub(crate) kept: Vec<UnusableFiles>,
+    /// Those that cannot be used, where none is from before.
+    pub(crate) missing: Vec<UnusableFiles>,
+}
+
+/// Reads the certificates that come from files. Blocks.
+pub(crate) fn read_certificates(certificates: &[Arc<Live>]) -> ReadCertificates {
+    let mut read = ReadCertificates::default();
+    for live in certificates {
+        match (live.read(), live.served()) {
+            (None, _) => {}
+            (Some(Ok(now)), Some(before)) if now.is(&before) => live.mended(),
+            (Some(Ok(now)), _) => read.fresh.push((Arc::clone(live), Arc::new(now))),
+            (Some(Err(problem)), Some(_)) => {
+                live.note_problem(problem.to_string());
+                read.kept.push(problem);
+            }
+            (Some(Err(problem)), None) => read.missing.push(problem),
+        }
+    }
+    read
+}
+
+fn entries(
+    graph: &FlowGraph,
+    certificates: &[Arc<Live>],
+    tickets: &Arc<Tickets>,
+    problems: &mut Vec<LinkProblem>,
+) -> HashMap<(Transport, SocketAddr), Entry> {
+    let mut linker = Linker::new(certificates, tickets);
+    let mut linked: HashMap<NodeId, Arc<LinkedTls>> = HashMap::new();
+    let mut entries = HashMap::new();
+    for listener in &graph.listeners {
+        // Both families of one address share what they serve.
+        let tls = listener.tls.as_ref().map(|tls| {
+            let link = || Arc::new(linker.link(tls));
+            Arc::clone(linked.entry(listener.entry).or_insert_with(link))
+        });
+        let key = (listener.transport, listener.address);
+        entries.insert(key, Entry { node: listener.entry, tls });
+    }
+    problems.extend(linker.problems.drain(..).map(LinkProblem::Authority));
+    entries
 }
 
 /// The servers of an upstream in the order of their turns.

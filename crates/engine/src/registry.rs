@@ -37,6 +37,59 @@ impl ConnectionKind {
     }
 }
 
+/// How a TLS handshake ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum HandshakeOutcome {
+    /// With a new session.
+    Full,
+    /// With a session that had been there before.
+    Resumed,
+    /// Refused: no certificate serves the name.
+    UnknownName,
+    /// Refused: the certificate has not come yet.
+    NoCertificate,
+    /// Refused: the client's certificate is missing or does not verify.
+    ClientCertificate,
+    /// Refused: no agreement, or a malformed message.
+    Protocol,
+    /// The client broke off.
+    Broken,
+    /// The client spoke in clear.
+    InClear,
+    /// An authority has seen the proof of a name.
+    Challenge,
+}
+
+impl HandshakeOutcome {
+    /// All of them, in the order in which they are counted.
+    pub const ALL: [Self; 9] = [
+        Self::Full,
+        Self::Resumed,
+        Self::UnknownName,
+        Self::NoCertificate,
+        Self::ClientCertificate,
+        Self::Protocol,
+        Self::Broken,
+        Self::InClear,
+        Self::Challenge,
+    ];
+
+    /// The name used in metrics and management answers.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Resumed => "resumed",
+            Self::UnknownName => "unknown_name",
+            Self::NoCertificate => "no_certificate",
+            Self::ClientCertificate => "client_certificate",
+            Self::Protocol => "protocol",
+            Self::Broken => "broken",
+            Self::InClear => "in_clear",
+            Self::Challenge => "challenge",
+        }
+    }
+}
+
 /// One open connection.
 #[derive(Debug)]
 pub(crate) struct Entry {
@@ -75,6 +128,7 @@ impl Entry {
 pub(crate) struct Registry {
     connections: Mutex<HashMap<u64, Arc<Entry>>>,
     open: AtomicUsize,
+    handshakes: [AtomicU64; HandshakeOutcome::ALL.len()],
     /// Requests begun.
     pub(crate) requests: AtomicU64,
     /// Requests begun and not yet answered to the end.
@@ -88,6 +142,16 @@ pub(crate) struct Registry {
 }
 
 impl Registry {
+    /// Counts a TLS handshake.
+    pub(crate) fn count_handshake(&self, outcome: HandshakeOutcome) {
+        self.handshakes[outcome as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many TLS handshakes ended so.
+    pub(crate) fn handshakes(&self, outcome: HandshakeOutcome) -> u64 {
+        self.handshakes[outcome as usize].load(Ordering::Relaxed)
+    }
+
     /// Open connections.
     pub(crate) fn open(&self) -> usize {
         self.open.load(Ordering::Relaxed)

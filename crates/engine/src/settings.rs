@@ -1,5 +1,6 @@
 //! What the daemon decides for the engine at start. Plain values, already checked.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Everything that holds for the life of an engine.
@@ -13,6 +14,9 @@ pub struct Settings {
     pub drain: Duration,
     /// Limits that hold before any rule.
     pub floor: FloorSettings,
+    /// Where what outlives the daemon is kept: managed certificates, keys of session tickets.
+    /// Touched only where there is something to keep.
+    pub state_dir: PathBuf,
 }
 
 impl Default for Settings {
@@ -23,6 +27,7 @@ impl Default for Settings {
             bind: BindSettings::default(),
             drain: Duration::from_secs(30),
             floor: FloorSettings::default(),
+            state_dir: PathBuf::from("/var/lib/vaned"),
         }
     }
 }
@@ -78,6 +83,12 @@ pub struct FloorSettings {
     pub streams: u32,
     /// Requests within one second on one connection.
     pub requests_per_second: u32,
+    /// From the first byte of a TLS handshake to its last.
+    pub handshake_time: Duration,
+    /// TLS handshakes under way in total.
+    pub handshakes_pending: usize,
+    /// TLS handshakes begun within one second from one IPv4 address or one IPv6 /64.
+    pub handshakes_per_second: u32,
     /// Streams that the client resets within one second on one connection.
     pub resets_per_second: u32,
 }
@@ -94,6 +105,9 @@ impl Default for FloorSettings {
             keep_alive: Duration::from_secs(75),
             streams: 256,
             requests_per_second: 20_000,
+            handshake_time: Duration::from_secs(10),
+            handshakes_pending: 8192,
+            handshakes_per_second: 1000,
             resets_per_second: 200,
         }
     }

@@ -8,9 +8,12 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::floor::Floor;
-use crate::program::Program;
+use crate::program::{DaemonScope, Program};
 use crate::registry::ConnectionKind;
 use crate::settings::Settings;
+use crate::tls::challenges::Challenges;
+use crate::tls::store::CertStore;
+use crate::tls::tickets::Tickets;
 use crate::upstream::origin::Origins;
 
 /// Daemon-scoped state.
@@ -20,6 +23,12 @@ pub(crate) struct Shared {
     pub(crate) settings: Settings,
     /// Limits that hold before any rule.
     pub(crate) floor: Arc<Floor>,
+    /// Every certificate in use.
+    pub(crate) certificates: CertStore,
+    /// The keys of session tickets.
+    pub(crate) tickets: Arc<Tickets>,
+    /// What proves names to authorities now.
+    pub(crate) challenges: Arc<Challenges>,
     /// Every server in use.
     pub(crate) origins: Origins,
     /// The installed generation.
@@ -31,14 +40,26 @@ pub(crate) struct Shared {
 
 impl Shared {
     /// With `first` installed.
-    pub(crate) fn new(settings: Settings, first: Program) -> Self {
+    pub(crate) fn new(settings: Settings, tickets: Tickets, first: Program) -> Self {
         Self {
             floor: Arc::new(Floor::new(settings.floor)),
             settings,
+            certificates: CertStore::default(),
+            tickets: Arc::new(tickets),
+            challenges: Arc::default(),
             origins: Origins::default(),
             current: arc_swap::ArcSwap::from_pointee(first),
             cut: CutOff::default(),
             next_connection: AtomicU64::new(1),
+        }
+    }
+
+    /// What programs refer to.
+    pub(crate) fn scope(&self) -> DaemonScope<'_> {
+        DaemonScope {
+            certificates: &self.certificates,
+            tickets: &self.tickets,
+            origins: &self.origins,
         }
     }
 

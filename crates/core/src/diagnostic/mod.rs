@@ -51,6 +51,11 @@ impl Diagnostics {
         self.push(Diagnostic::new(code, message))
     }
 
+    /// Reports a problem of the configuration as a whole that is no reason to refuse it.
+    pub fn general_warning(&mut self, code: Code, message: impl Into<String>) -> &mut Diagnostic {
+        self.push(Diagnostic::new(code, message).with(Severity::Warning))
+    }
+
     /// Whether any error was reported, kept or not.
     pub fn has_errors(&self) -> bool {
         self.errors > 0

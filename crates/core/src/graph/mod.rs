@@ -7,6 +7,7 @@ pub mod dispatch;
 pub mod dump;
 pub mod evaluate;
 pub mod facts;
+pub mod files;
 pub mod read;
 pub mod render;
 pub mod walk;

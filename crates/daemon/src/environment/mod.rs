@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use vane_core::compile::Families;
+use vane_core::compile::{AcmeHttpPort, Families};
 use vane_core::value::suggest::nearest;
 use vane_engine::settings::{BindSettings, FloorSettings, Settings};
 use vane_mgmt::path::socket_path;
@@ -25,6 +25,8 @@ pub(crate) struct Environment {
     pub(crate) engine: Settings,
     /// The families that listeners are opened for.
     pub(crate) families: Families,
+    /// The port that authorities reach `http-01` challenges through.
+    pub(crate) acme_http_port: AcmeHttpPort,
     /// Where management is.
     pub(crate) management: ManagementSettings,
     /// How to log.
@@ -74,6 +76,7 @@ impl Environment {
         let environment = Self {
             engine: engine(&mut reader),
             families: families(&mut reader),
+            acme_http_port: AcmeHttpPort(reader.number_or(&table::ACME_HTTP_PORT, 80)),
             management: ManagementSettings {
                 path: socket_path(variables),
                 is_named: reader.text(&table::MGMT_UNIX).is_some(),
@@ -81,7 +84,6 @@ impl Environment {
             log: log(&mut reader),
             doubts: doubts(variables),
         };
-        reader.absolute_path(&table::STATE_DIR);
         match reader.problems.is_empty() {
             true => Ok(environment),
             false => Err(reader.problems),
@@ -101,6 +103,9 @@ fn engine(reader: &mut Reader<'_>) -> Settings {
         bind: bind(reader),
         drain: Duration::from_secs(reader.number_or(&table::DRAIN_TIMEOUT_SECS, 0)),
         floor: floor(reader),
+        state_dir: reader
+            .absolute_path(&table::STATE_DIR)
+            .unwrap_or_else(|| DEFAULT_STATE_DIR.into()),
     }
 }
 
@@ -131,6 +136,9 @@ fn floor(reader: &mut Reader<'_>) -> FloorSettings {
         streams: reader.number_or(&table::SEC_STREAMS, 0),
         requests_per_second: reader.number_or(&table::SEC_REQUESTS_PER_SECOND, 0),
         resets_per_second: reader.number_or(&table::SEC_RESETS_PER_SECOND, 0),
+        handshake_time: reader.milliseconds(&table::SEC_HANDSHAKE_TIME_MS),
+        handshakes_pending: reader.number_or(&table::SEC_HANDSHAKES_PENDING, 0),
+        handshakes_per_second: reader.number_or(&table::SEC_HANDSHAKES_PER_SECOND, 0),
     }
 }
 
@@ -186,6 +194,7 @@ fn doubts(variables: &BTreeMap<String, String>) -> Vec<String> {
 }
 
 const DEFAULT_CONFIG_DIR: &str = "/etc/vaned";
+const DEFAULT_STATE_DIR: &str = "/var/lib/vaned";
 const DEFAULT_FILTER: &str = "info";
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 const FAMILIES: [&str; 3] = ["VANE_SEC_", "VANE_BIND_", "VANE_LOG"];

@@ -98,7 +98,8 @@ pub(super) const STATE_DIR: Variable = text(
     "VANE_STATE_DIR",
     "an absolute path",
     "`/var/lib/vaned`",
-    "Where state that outlives the daemon is kept. This version keeps none.",
+    "Where state that outlives the daemon is kept: managed certificates and the keys of session \
+     tickets.",
 );
 pub(super) const MGMT_UNIX: Variable = text(
     "VANE_MGMT_UNIX",
@@ -206,6 +207,27 @@ pub(super) const SEC_REQUESTS_PER_SECOND: Variable = number(
     20_000,
     "Requests within one second on one connection.",
 );
+pub(super) const SEC_HANDSHAKE_TIME_MS: Variable = number(
+    "VANE_SEC_HANDSHAKE_TIME_MS",
+    (250, 3_600_000),
+    10_000,
+    "Milliseconds that a TLS handshake may take.",
+);
+pub(super) const SEC_HANDSHAKES_PENDING: Variable =
+    number("VANE_SEC_HANDSHAKES_PENDING", (16, 10_000_000), 8192, "TLS handshakes under way.");
+pub(super) const SEC_HANDSHAKES_PER_SECOND: Variable = number(
+    "VANE_SEC_HANDSHAKES_PER_SECOND",
+    (10, 10_000_000),
+    1000,
+    "TLS handshakes within one second from one IPv4 address or one IPv6 /64.",
+);
+pub(super) const ACME_HTTP_PORT: Variable = number(
+    "VANE_ACME_HTTP_PORT",
+    (1, 65_535),
+    80,
+    "The port on which `http-01` challenges arrive here, where something in front of this host \
+     forwards port 80 to another one.",
+);
 pub(super) const SEC_RESETS_PER_SECOND: Variable = number(
     "VANE_SEC_RESETS_PER_SECOND",
     (10, 1_000_000),
@@ -217,6 +239,7 @@ pub(super) const SEC_RESETS_PER_SECOND: Variable = number(
 pub(super) const ALL: &[&Variable] = &[
     &CONFIG_DIR,
     &STATE_DIR,
+    &ACME_HTTP_PORT,
     &MGMT_UNIX,
     &LOG,
     &LOG_FORMAT,
@@ -238,4 +261,7 @@ pub(super) const ALL: &[&Variable] = &[
     &SEC_STREAMS,
     &SEC_REQUESTS_PER_SECOND,
     &SEC_RESETS_PER_SECOND,
+    &SEC_HANDSHAKE_TIME_MS,
+    &SEC_HANDSHAKES_PENDING,
+    &SEC_HANDSHAKES_PER_SECOND,
 ];

@@ -7,13 +7,14 @@ mod targets;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use notify::event::{AccessKind, AccessMode};
 use notify::{Event as Seen, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout_at};
 use vane_mgmt::views::ReloadTrigger;
@@ -26,6 +27,8 @@ use crate::control::Event;
 pub(crate) struct Watch {
     dir: PathBuf,
     log: Option<PathBuf>,
+    /// Files beside the directory's own that the configuration names.
+    named: watch::Receiver<BTreeSet<PathBuf>>,
     change: Arc<Notify>,
     watcher: Option<RecommendedWatcher>,
     has_complained: bool,
@@ -35,11 +38,16 @@ impl Watch {
     /// Begins to notice changes, other than those of the log, which may lie in there: each reload
     /// writes to it. Where the system has no watches left, the log says so, and
     /// nothing is noticed. Blocks.
-    pub(crate) fn arm(dir: &Path, log: Option<&Path>) -> Self {
+    pub(crate) fn arm(
+        dir: &Path,
+        log: Option<&Path>,
+        named: watch::Receiver<BTreeSet<PathBuf>>,
+    ) -> Self {
         let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let (dir, log) = (absolute(dir), log.map(absolute));
         let change = Arc::new(Notify::new());
-        let mut watch = Self { dir, log, change, watcher: None, has_complained: false };
+        let mut watch =
+            Self { dir, log, named, change, watcher: None, has_complained: false };
         watch.set_again();
         watch
     }
@@ -47,7 +55,11 @@ impl Watch {
     /// Asks for a reload after every change, one at a time, until nobody takes the event.
     pub(crate) async fn run(mut self, events: mpsc::Sender<Event>) {
         loop {
-            rest(&self.change).await;
+            tokio::select! {
+                () = rest(&self.change) => {}
+                // What is named now may have changed before anybody watched it.
+                Ok(()) = self.named.changed() => {}
+            }
             let set_again = spawn_blocking(move || {
                 self.set_again();
                 self
@@ -67,7 +79,8 @@ impl Watch {
     /// Sets watches on what the directory consists of now. Earlier ones go when these stand, so
     /// that nothing is missed in between.
     fn set_again(&mut self) {
-        let targets = Targets::of(&self.dir, self.log.as_deref());
+        let named = self.named.borrow_and_update().clone();
+        let targets = Targets::of(&self.dir, self.log.as_deref(), &named);
         match watcher(targets, &self.change) {
             Ok((watcher, missing)) => {
                 self.watcher = Some(watcher);

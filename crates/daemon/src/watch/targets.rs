@@ -20,8 +20,8 @@ enum Interest {
 }
 
 impl Targets {
-    /// Looks at a directory. Both paths are absolute. Blocks.
-    pub(super) fn of(dir: &Path, log: Option<&Path>) -> Self {
+    /// Looks at a directory, and at files that it names elsewhere. All paths are absolute. Blocks.
+    pub(super) fn of(dir: &Path, log: Option<&Path>, named: &BTreeSet<PathBuf>) -> Self {
         let mut targets = Self::default();
         targets.log =
             log.and_then(|log| Some(targets.follow(log.parent()?)?.join(log.file_name()?)));
@@ -34,6 +34,7 @@ impl Targets {
         for directory in ["", "rules", "wasm"] {
             targets.directory(&dir.join(directory));
         }
+        named.iter().for_each(|file| targets.linked(file));
         targets
     }
 
@@ -67,7 +68,7 @@ impl Targets {
         }
     }
 
-    /// A link that is not to a directory of ours: every link behind it, and what it leads to.
+    /// A file, or a link that is not to a directory of ours: every link behind it, and what it leads to.
     fn linked(&mut self, link: &Path) {
         if let Some(real) = self.follow(link)
             && let (Some(parent), Some(name)) = (real.parent(), real.file_name())

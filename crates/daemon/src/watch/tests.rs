@@ -43,7 +43,7 @@ async fn is_noticed(watch: &Watch) -> bool {
 fn files_of_the_directory_matter_and_its_neighbours_do_not() {
     let place = Place::new();
     place.file("conf/rules/a.json");
-    let targets = Targets::of(&place.path("conf"), None);
+    let targets = Targets::of(&place.path("conf"), None, &BTreeSet::new());
     assert!(targets.cover(&place.path("conf")));
     assert!(targets.cover(&place.path("conf/config.json")));
     assert!(targets.cover(&place.path("conf/rules/b.json")));
@@ -54,7 +54,7 @@ fn files_of_the_directory_matter_and_its_neighbours_do_not() {
 fn a_log_in_the_directory_does_not_matter() {
     let place = Place::new();
     let log = place.file("conf/vaned.log");
-    let targets = Targets::of(&place.path("conf"), Some(&log));
+    let targets = Targets::of(&place.path("conf"), Some(&log), &BTreeSet::new());
     assert!(!targets.cover(&log));
     assert!(targets.cover(&place.path("conf/a.html")));
 }
@@ -66,7 +66,7 @@ fn every_link_of_a_swapped_tree_matters() {
     fs::create_dir(place.path("conf")).expect("a directory can be made");
     place.link("../v1", "conf/..data");
     place.link("..data/rules", "conf/rules");
-    let targets = Targets::of(&place.path("conf"), None);
+    let targets = Targets::of(&place.path("conf"), None, &BTreeSet::new());
     for path in ["conf/..data", "conf/rules", "v1/rules/a.json", "v1/rules"] {
         assert!(targets.cover(&place.path(path)), "{path}");
     }
@@ -80,7 +80,7 @@ fn the_file_behind_a_link_matters_and_so_do_the_links_on_the_way() {
     place.link("store/x", "current");
     fs::create_dir_all(place.path("conf/rules")).expect("a directory can be made");
     place.link("../../current/a.json", "conf/rules/a.json");
-    let targets = Targets::of(&place.path("conf"), None);
+    let targets = Targets::of(&place.path("conf"), None, &BTreeSet::new());
     assert!(targets.cover(&place.path("current")));
     assert!(targets.cover(&place.path("store/x/a.json")));
     assert!(!targets.cover(&place.path("store/x/b.json")));
@@ -89,7 +89,7 @@ fn the_file_behind_a_link_matters_and_so_do_the_links_on_the_way() {
 #[test]
 fn what_is_missing_is_waited_for() {
     let place = Place::new();
-    let targets = Targets::of(&place.path("deep/conf"), None);
+    let targets = Targets::of(&place.path("deep/conf"), None, &BTreeSet::new());
     assert!(targets.cover(&place.path("deep")));
     assert!(!targets.cover(&place.path("other")));
 }
@@ -99,14 +99,14 @@ fn links_in_a_circle_end() {
     let place = Place::new();
     place.link("b", "a");
     place.link("a", "b");
-    assert!(Targets::of(&place.path("a"), None).cover(&place.path("b")));
+    assert!(Targets::of(&place.path("a"), None, &BTreeSet::new()).cover(&place.path("b")));
 }
 
 #[test]
 fn reading_is_no_change() {
     let place = Place::new();
     let path = place.file("conf/config.json");
-    let targets = Targets::of(&place.path("conf"), None);
+    let targets = Targets::of(&place.path("conf"), None, &BTreeSet::new());
     let seen = |kind| Seen::new(kind).add_path(path.clone());
     let opened = EventKind::Access(AccessKind::Open(AccessMode::Any));
     let written = EventKind::Access(AccessKind::Close(AccessMode::Write));
@@ -118,7 +118,7 @@ fn reading_is_no_change() {
 async fn a_file_that_is_renamed_over_is_noticed() {
     let place = Place::new();
     let path = place.file("conf/rules/a.json");
-    let watch = Watch::arm(&place.path("conf"), None);
+    let watch = Watch::arm(&place.path("conf"), None, named());
     fs::rename(place.file("new.json"), path).expect("it can be renamed");
     assert!(is_noticed(&watch).await);
 }
@@ -127,7 +127,7 @@ async fn a_file_that_is_renamed_over_is_noticed() {
 async fn a_directory_that_was_removed_and_made_again_is_watched_again() {
     let place = Place::new();
     place.file("conf/rules/a.json");
-    let mut watch = Watch::arm(&place.path("conf"), None);
+    let mut watch = Watch::arm(&place.path("conf"), None, named());
     fs::remove_dir_all(place.path("conf")).expect("it can be removed");
     assert!(is_noticed(&watch).await);
     watch.set_again();
@@ -144,7 +144,7 @@ async fn a_swapped_link_is_noticed() {
     place.file("v1/rules/a.json");
     place.file("v2/rules/a.json");
     place.link("v1", "conf");
-    let watch = Watch::arm(&place.path("conf"), None);
+    let watch = Watch::arm(&place.path("conf"), None, named());
     place.link("v2", "conf.new");
     fs::rename(place.path("conf.new"), place.path("conf")).expect("it can be renamed");
     assert!(is_noticed(&watch).await);

@@ -9,14 +9,14 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
 use crate::registry::Registry;
+use crate::tls::stream::ClientStream;
 
 /// A client's stream.
 #[derive(Debug)]
 pub(super) struct Counted {
-    stream: Option<TcpStream>,
+    stream: Option<ClientStream>,
     ahead: Bytes,
     registry: Arc<Registry>,
     wire: Arc<Wire>,
@@ -27,7 +27,7 @@ pub(super) struct Counted {
 pub(super) struct Wire {
     heard: AtomicU64,
     blocked: AtomicBool,
-    left: Mutex<Option<TcpStream>>,
+    left: Mutex<Option<ClientStream>>,
 }
 
 impl Wire {
@@ -42,14 +42,14 @@ impl Wire {
     }
 
     /// The stream, once its owner has dropped it.
-    pub(super) fn take(&self) -> Option<TcpStream> {
+    pub(super) fn take(&self) -> Option<ClientStream> {
         self.left.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 
 impl Counted {
     /// Counts in `registry` what goes through `stream`, of which `ahead` has already been read.
-    pub(super) fn new(stream: TcpStream, ahead: Bytes, registry: Arc<Registry>) -> Self {
+    pub(super) fn new(stream: ClientStream, ahead: Bytes, registry: Arc<Registry>) -> Self {
         Self { stream: Some(stream), ahead, registry, wire: Arc::default() }
     }
 
@@ -58,7 +58,7 @@ impl Counted {
         Arc::clone(&self.wire)
     }
 
-    fn stream(&mut self) -> Pin<&mut TcpStream> {
+    fn stream(&mut self) -> Pin<&mut ClientStream> {
         Pin::new(self.stream.as_mut().expect("only the drop takes the stream"))
     }
 

@@ -9,13 +9,13 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use crate::floor::Limit;
 use crate::flow::Interim;
 use crate::registry::Registry;
 use crate::shared::Shared;
+use crate::tls::stream::ClientStream;
 use crate::wire::scanner::{HeadLimits, Phase, RequestScanner, ViolationKind};
 
 /// What hyper is given in place of what is unfit, so that it refuses the request as it should once
@@ -34,7 +34,7 @@ fn poison(kind: ViolationKind) -> &'static [u8] {
 /// A client's stream.
 #[derive(Debug)]
 pub(crate) struct Guard {
-    stream: TcpStream,
+    stream: ClientStream,
     ahead: Bytes,
     scanner: RequestScanner,
     /// What the client sent from the first byte on that is unfit to be passed on.
@@ -136,7 +136,7 @@ impl Times {
 impl Guard {
     /// Guards `stream`, of which `ahead` has already been read.
     pub(crate) fn new(
-        stream: TcpStream,
+        stream: ClientStream,
         ahead: Bytes,
         interim: Arc<Interim>,
         registry: Arc<Registry>,
@@ -149,7 +149,7 @@ impl Guard {
             max_target: floor.header_bytes,
         };
         Ok(Self {
-            remote: stream.peer_addr()?.ip(),
+            remote: stream.socket().peer_addr()?.ip(),
             stream,
             ahead,
             scanner: RequestScanner::new(limits),
@@ -170,7 +170,7 @@ impl Guard {
 
     /// The stream, and what its client sent that has not been used as HTTP: `read` is what hyper
     /// has left.
-    pub(crate) fn into_parts(self, read: &Bytes) -> (TcpStream, Bytes) {
+    pub(crate) fn into_parts(self, read: &Bytes) -> (ClientStream, Bytes) {
         let mut unused = BytesMut::from(&read[..]);
         if let Some(unfit) = self.unfit {
             unused.truncate(unused.len().saturating_sub(self.poison.1));
@@ -224,7 +224,7 @@ impl Guard {
     /// nothing: an answer is being made that nobody waits for.
     fn poll_reset(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         let mut byte = [0_u8; 1];
-        match self.stream.poll_peek(cx, &mut ReadBuf::new(&mut byte)) {
+        match self.stream.socket().poll_peek(cx, &mut ReadBuf::new(&mut byte)) {
             Poll::Ready(Err(error)) => Err(error),
             _ => Ok(()),
         }

@@ -14,7 +14,6 @@ use hyper::server::conn::http1;
 use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use crate::connection::guard::{Awaiting, Guard, Times};
@@ -25,9 +24,10 @@ use crate::flow::Flow;
 use crate::registry::ConnectionKind;
 use crate::response::{Closed, ResponseBody};
 use crate::shared::Drain;
+use crate::tls::stream::ClientStream;
 
 /// Serves a connection of which `read` has already been read.
-pub(super) async fn serve(stream: TcpStream, read: Bytes, flow: Arc<Flow>) {
+pub(super) async fn serve(stream: ClientStream, read: Bytes, flow: Arc<Flow>) {
     flow.place.entry.set_kind(ConnectionKind::Http1);
     let interim = Arc::clone(&flow.interim);
     let registry = Arc::clone(&flow.place.registry);
@@ -69,7 +69,7 @@ pub(super) async fn serve(stream: TcpStream, read: Bytes, flow: Arc<Flow>) {
         }
         // Where the end of the connection is the end of the answer, a client could take an orderly
         // one for the whole.
-        (End::AnswerBroken | End::Closed, _) => drop(stream.set_zero_linger()),
+        (End::AnswerBroken | End::Closed, _) => drop(stream.socket().set_zero_linger()),
         (End::Dropped | End::ClosedBehindAnswers, _) => {}
     }
 }

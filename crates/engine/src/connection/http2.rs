@@ -1,4 +1,4 @@
-//! Serves requests over HTTP/2 in clear, by prior knowledge.
+//! Serves requests over HTTP/2: in clear by prior knowledge, within TLS by agreement.
 
 use std::error::Error as _;
 use std::pin::{Pin, pin};
@@ -12,7 +12,6 @@ use hyper::body::Incoming;
 use hyper::server::conn::http2;
 use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use crate::connection::counted::{Counted, Wire};
@@ -23,12 +22,13 @@ use crate::floor::Limit;
 use crate::flow::Flow;
 use crate::registry::ConnectionKind;
 use crate::shared::Drain;
+use crate::tls::stream::ClientStream;
 
 /// How often a silent client is asked whether it is still there, and how long it may take.
 const PING: Duration = Duration::from_secs(20);
 
 /// Serves a connection of which `read` has already been read.
-pub(super) async fn serve(stream: TcpStream, read: Bytes, flow: Arc<Flow>) {
+pub(super) async fn serve(stream: ClientStream, read: Bytes, flow: Arc<Flow>) {
     flow.place.entry.set_kind(ConnectionKind::Http2);
     let floor = flow.shared.settings.floor;
     let resets = Arc::new(AtomicU32::new(0));

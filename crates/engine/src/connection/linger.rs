@@ -6,6 +6,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
+use crate::tls::stream::ClientStream;
+
 /// How long a client may say nothing that has not closed yet.
 const PAUSE: Duration = Duration::from_secs(2);
 /// How long bytes that nobody wants any more are read.
@@ -16,9 +18,9 @@ const BYTES: usize = 1 << 20;
 /// Says that nothing more will be sent, then reads and forgets what the client still sends until
 /// it closes as well. Closing a socket with unread bytes resets it, and a reset can destroy an
 /// answer on its way to the client; one over HTTP/2 goes on speaking while it takes the answer.
-pub(super) async fn close(mut stream: TcpStream) {
+pub(super) async fn close(mut stream: ClientStream) {
     if stream.shutdown().await.is_ok() {
-        forget(&mut stream, PAUSE, TIME).await;
+        forget(&mut stream.into_socket(), PAUSE, TIME).await;
     }
 }
 

@@ -7,6 +7,7 @@ mod http1;
 mod http2;
 mod linger;
 mod pace;
+mod secure;
 
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
@@ -22,11 +23,13 @@ use vane_core::value::field::Layer;
 use vane_core::value::listen_addr::Transport;
 
 use crate::floor::{Admission, Limit};
-use crate::flow::{Flow, Interim};
+use crate::flow::{Flow, FlowTls, Interim};
 use crate::message::forwarded::Peer;
-use crate::program::Program;
+use crate::program::{Entry, Program};
 use crate::registry::{ConnectionKind, Opening, Place};
 use crate::shared::{DrainWatch, Shared, drain_begins};
+use crate::tls::serving::LinkedTls;
+use crate::tls::stream::ClientStream;
 use crate::tunnel::{self, Copied, End};
 use crate::upstream::connect::Stream;
 use crate::worker::Worker;
@@ -42,8 +45,8 @@ pub(crate) struct Accepted {
     pub(crate) listener: SocketAddr,
     /// The generation it has captured.
     pub(crate) program: Arc<Program>,
-    /// Where it starts its walk.
-    pub(crate) entry: NodeId,
+    /// Where it starts its walk, and how its TLS is terminated.
+    pub(crate) entry: Entry,
     /// Whether it has to end.
     pub(crate) drain: DrainWatch,
     /// What outlives every generation.
@@ -55,8 +58,10 @@ pub(crate) struct Accepted {
 /// A connection on its thread, not yet told apart.
 #[derive(Debug)]
 struct Connection {
-    stream: TcpStream,
+    stream: ClientStream,
     read: Bytes,
+    tls: Option<Arc<LinkedTls>>,
+    secured: Option<FlowTls>,
     facts: ConnectionFacts,
     program: Arc<Program>,
     place: Place,
@@ -70,7 +75,7 @@ struct Connection {
 /// # Cancel safety
 /// Dropping the future closes the connection at once.
 pub(crate) async fn serve(accepted: Accepted, worker: Arc<Worker>) {
-    let entry = accepted.entry;
+    let entry = accepted.entry.node;
     let (connection, _admission) = match open(accepted, worker) {
         Ok(opened) => opened,
         Err(error) => return tracing::debug!(%error, "connection was gone before it was served"),
@@ -96,8 +101,10 @@ fn open(accepted: Accepted, worker: Arc<Worker>) -> std::io::Result<(Connection,
             first_bytes: None,
             handshake: None,
         },
-        stream,
+        stream: ClientStream::Clear(stream),
         read: Bytes::new(),
+        tls: accepted.entry.tls,
+        secured: None,
         place: worker.registry.enter(&opening),
         program: accepted.program,
         worker,
@@ -119,6 +126,13 @@ impl Connection {
                         return;
                     }
                 }
+                Stop::Needs { layer: Layer::Handshake, at: here } if self.tls.is_some() => {
+                    at = here;
+                    match self.secure().await {
+                        Some(secured) => self = secured,
+                        None => return,
+                    }
+                }
                 Stop::ServeHttp { entry } => return self.serve_http(entry).await,
                 Stop::Matched { next, .. } => return self.act(next).await,
                 Stop::Needs { .. } | Stop::NoMatch => return,
@@ -129,7 +143,8 @@ impl Connection {
     /// Reads until the first bytes are told apart; whether the connection goes on.
     async fn detect(&mut self) -> bool {
         let limit = self.shared.settings.floor.header_time;
-        let found = detect::first_bytes(&mut self.stream, limit, &mut self.drain).await;
+        let ClientStream::Clear(stream) = &mut self.stream else { return true };
+        let found = detect::first_bytes(stream, limit, &mut self.drain).await;
         let Some((known, read)) = found else { return false };
         self.facts.first_bytes = Some(known);
         self.read = read;
@@ -150,7 +165,7 @@ impl Connection {
             connected = Stream::connect(&tunnel.to, tunnel.connect_timeout) => connected,
             () = abort_time(&mut self.drain) => {
                 self.shared.cut.count(ConnectionKind::Tunnel, 1);
-                return drop(self.stream.set_zero_linger());
+                return drop(self.stream.socket().set_zero_linger());
             }
         };
         let target = match connected {
@@ -158,7 +173,7 @@ impl Connection {
             Err(failure) => {
                 let remote = self.facts.remote;
                 // A target that broke off at once looks the same from here.
-                let _ = self.stream.set_zero_linger();
+                let _ = self.stream.socket().set_zero_linger();
                 return tracing::warn!(%remote, target = %tunnel.to, %failure, "tunnel failed");
             }
         };
@@ -171,10 +186,20 @@ impl Connection {
         if self.facts.first_bytes.is_none() && !self.detect().await {
             return;
         }
-        if self.read.is_empty() {
+        if self.tls.is_some() && self.secured.is_none() {
+            match self.secure().await {
+                Some(secured) => self = secured,
+                None => return,
+            }
+        }
+        if self.secured.is_none() && self.read.is_empty() {
             let remote = self.facts.remote.ip();
             return self.shared.floor.refuse(Limit::HeadTime, remote, "no first byte");
         }
+        self.requests(entry).await;
+    }
+
+    async fn requests(self, entry: NodeId) {
         let protocol = self.facts.first_bytes.as_ref().map(|known: &FirstBytes| known.protocol);
         let flow = Flow {
             entry,
@@ -188,10 +213,14 @@ impl Connection {
             interim: Arc::new(Interim::default()),
             switched: Mutex::default(),
             rate: Mutex::default(),
+            tls: self.secured,
         };
+        let http2 = protocol == Some(Protocol::Http2);
         match protocol {
-            Some(Protocol::Http2) => http2::serve(self.stream, self.read, Arc::new(flow)).await,
-            Some(Protocol::Tls) => {
+            _ if flow.tls.as_ref().map_or(http2, |tls| tls.http2) => {
+                http2::serve(self.stream, self.read, Arc::new(flow)).await;
+            }
+            Some(Protocol::Tls) if flow.tls.is_none() => {
                 tracing::debug!(remote = %flow.remote(), "TLS on a listener in clear");
             }
             _ => http1::serve(self.stream, self.read, Arc::new(flow)).await,
@@ -201,7 +230,7 @@ impl Connection {
 
 /// Both ends of a tunnel.
 struct Ends {
-    client: (TcpStream, Bytes),
+    client: (ClientStream, Bytes),
     target: (Stream, Bytes),
     idle: std::time::Duration,
 }
@@ -219,7 +248,7 @@ impl Ends {
         };
         if !matches!(end, Some(End::Closed)) {
             // Neither side may take a tunnel that broke for one that has said all.
-            let _ = self.client.0.set_zero_linger();
+            let _ = self.client.0.socket().set_zero_linger();
             self.target.0.reset_on_close();
         }
         place.registry.received.fetch_add(copied.to_target, Ordering::Relaxed);

@@ -17,6 +17,7 @@ use crate::middleware::rewrite::Rewritten;
 #[derive(Debug)]
 pub(super) struct Draft {
     parts: Parts,
+    scheme: &'static str,
     host: Box<str>,
     target: Option<PathAndQuery>,
 }
@@ -47,7 +48,10 @@ impl Draft {
     ///
     /// # Errors
     /// When it is to be refused.
-    pub(super) fn new(request: Request<Incoming>) -> Result<(Self, Incoming), Malformed> {
+    pub(super) fn new(
+        request: Request<Incoming>,
+        scheme: &'static str,
+    ) -> Result<(Self, Incoming), Malformed> {
         let (parts, body) = request.into_parts();
         let authority = Authority::of(&parts.uri, &parts.headers, parts.version)
             .map_err(Malformed::Authority)?;
@@ -56,7 +60,7 @@ impl Draft {
             return Err(Malformed::Target);
         }
         let target = normal_target(&parts.uri)?;
-        Ok((Self { parts, host, target }, body))
+        Ok((Self { parts, scheme, host, target }, body))
     }
 
     /// What is known of it now.
@@ -65,7 +69,7 @@ impl Draft {
             connection,
             request: Some(RequestFacts {
                 version: self.parts.version,
-                scheme: "http",
+                scheme: self.scheme,
                 method: &self.parts.method,
                 host: &self.host,
                 path: self.path(),
@@ -73,6 +77,11 @@ impl Draft {
                 headers: &self.parts.headers,
             }),
         }
+    }
+
+    /// Whom it is for, as predicates see it.
+    pub(super) fn host(&self) -> &str {
+        &self.host
     }
 
     /// As the client sent it.

@@ -216,7 +216,7 @@ impl<'a> Matched<'a> {
 
     fn set_forwarded(&mut self) {
         let host = self.sent_host();
-        let seen = Seen { peer: &self.flow.peer, scheme: "http", host: host.as_ref() };
+        let seen = Seen { peer: &self.flow.peer, scheme: self.flow.scheme(), host: host.as_ref() };
         let trusted = &self.flow.program.graph.trusted_proxies;
         forwarded::set(self.draft.headers_mut(), &seen, trusted);
     }

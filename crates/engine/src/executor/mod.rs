@@ -82,15 +82,33 @@ fn decide(flow: &Arc<Flow>, request: Request<Incoming>) -> Result<Decision<'_>, 
     if request.method() == Method::CONNECT {
         return Ok(Decision::Answer(refuse_connect()));
     }
-    let (draft, body) = match Draft::new(request) {
+    let (draft, body) = match Draft::new(request, flow.scheme()) {
         Ok(known) => known,
         Err(problem) => return Ok(Decision::Answer(refuse_malformed(flow, &problem))),
     };
+    if let Some(answer) = challenge(flow, draft.path()) {
+        return Ok(Decision::Answer(answer));
+    }
+    if !flow.may_carry(draft.host()) {
+        return Ok(Decision::Answer(plain(StatusCode::MISDIRECTED_REQUEST)));
+    }
     let stop = walk::find(&flow.program.graph, flow.entry, &draft.facts(&flow.facts), &mut ());
     match stop {
         Stop::Matched { rule, next } => Matched { flow, rule, draft }.run(next, body),
         _ => Ok(Decision::Answer(plain(StatusCode::NOT_FOUND))),
     }
+}
+
+/// The answer to an `http-01` challenge that is open now, RFC 8555 §8.3; in clear alone, which is
+/// where authorities ask.
+fn challenge(flow: &Flow, path: &str) -> Option<Response<ResponseBody>> {
+    let token = path.strip_prefix("/.well-known/acme-challenge/")?;
+    let answer = flow.shared.challenges.token(token).filter(|_| flow.tls.is_none())?;
+    let body = bytes::Bytes::from(String::from(answer));
+    let mut response = Response::new(ResponseBody::whole(body));
+    let kind = HeaderValue::from_static("application/octet-stream");
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    Some(response)
 }
 
 fn admit(flow: &Flow) -> Result<(), Response<ResponseBody>> {

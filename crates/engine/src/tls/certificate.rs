@@ -87,6 +87,11 @@ impl Served {
         Ok(Self { key: Arc::new(key), facts })
     }
 
+    /// Whether the other is the same chain.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        self.key.cert == other.key.cert
+    }
+
     /// The chain's own certificate.
     pub(crate) fn leaf(&self) -> &CertificateDer<'static> {
         &self.key.cert[0]

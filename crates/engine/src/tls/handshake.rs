@@ -9,7 +9,6 @@ use aws_lc_rs::digest::{SHA256, digest};
 use bytes::Bytes;
 use rustls::pki_types::CertificateDer;
 use rustls::{AlertDescription, HandshakeKind, ProtocolVersion, ServerConfig, ServerConnection};
-use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -17,6 +16,7 @@ use vane_core::graph::facts::{FirstBytes, Handshake, PeerCertificate};
 use vane_core::rules::tls::TlsVersion;
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate, X509Name};
 
+use crate::registry::HandshakeOutcome;
 use crate::tls::certificate::hex;
 use crate::tls::challenges::{ALPN, Challenges};
 use crate::tls::replayed::Replayed;
@@ -34,7 +34,7 @@ pub(crate) struct Secured {
     /// Whether HTTP/2 was agreed on.
     pub(crate) http2: bool,
     /// Whether a session was resumed.
-    pub(crate) resumed: bool,
+    pub(crate) outcome: HandshakeOutcome,
 }
 
 /// Why there is no secured connection.
@@ -55,55 +55,57 @@ pub(crate) enum Refusal {
 }
 
 impl Refusal {
-    /// The name under which it is counted.
-    pub(crate) fn as_str(&self) -> &'static str {
+    /// What it is counted as.
+    pub(crate) fn outcome(&self) -> HandshakeOutcome {
         match self {
-            Self::UnknownName => "unknown_name",
-            Self::NoCertificate(_) => "no_certificate",
-            Self::ClientCertificate(_) => "client_certificate",
-            Self::Protocol(_) => "protocol",
-            Self::Broken(_) => "broken",
-            Self::Challenge => "challenge",
+            Self::UnknownName => HandshakeOutcome::UnknownName,
+            Self::NoCertificate(_) => HandshakeOutcome::NoCertificate,
+            Self::ClientCertificate(_) => HandshakeOutcome::ClientCertificate,
+            Self::Protocol(_) => HandshakeOutcome::Protocol,
+            Self::Broken(_) => HandshakeOutcome::Broken,
+            Self::Challenge => HandshakeOutcome::Challenge,
         }
+    }
+
+    /// The alert that says so where there is no session yet that could, RFC 8446 §6: a record of
+    /// its own.
+    pub(crate) fn alert(&self) -> [u8; 7] {
+        const FATAL: u8 = 2;
+        let alert = match self {
+            Self::UnknownName => AlertDescription::UnrecognisedName,
+            _ => AlertDescription::InternalError,
+        };
+        [0x15, 3, 3, 0, 2, FATAL, alert.into()]
     }
 }
 
-/// Terminates TLS on `stream`, of which `read` has been read: the whole ClientHello at least,
-/// which said `hello`.
+/// What a handshake is to be answered with.
+#[derive(Debug)]
+pub(crate) enum Terms {
+    /// A certificate.
+    Serve(Chosen),
+    /// The proof of a name, which is all that an authority wants to see.
+    Prove(Arc<ServerConfig>),
+}
+
+/// Chooses what a handshake that began with `hello` is answered with.
 ///
 /// # Errors
-/// Why it is refused; the client has been sent an alert.
-///
-/// # Cancel safety
-/// Dropping the future closes the connection.
-pub(crate) async fn accept(
-    stream: TcpStream,
-    read: Bytes,
+/// Why it is refused; [`Refusal::alert`] says so to the client.
+pub(crate) fn choose(
     hello: &FirstBytes,
     tls: &LinkedTls,
     challenges: &Challenges,
-) -> Result<Secured, Refusal> {
+) -> Result<Terms, Refusal> {
     if let Some(config) = asked_challenge(hello, challenges) {
-        let shown = shake(stream, read, config).await;
-        return Err(shown.err().unwrap_or(Refusal::Challenge));
+        return Ok(Terms::Prove(config));
     }
-    let Some(chosen) = tls.choose(hello.sni.as_deref()) else {
-        return Err(alert(stream, AlertDescription::UnrecognisedName, Refusal::UnknownName).await);
-    };
+    let chosen = tls.choose(hello.sni.as_deref()).ok_or(Refusal::UnknownName)?;
     let certificate = &chosen.choice.certificate;
-    if certificate.served().is_none() {
-        let refusal = Refusal::NoCertificate(certificate.name.clone());
-        return Err(alert(stream, AlertDescription::InternalError, refusal).await);
+    match certificate.served() {
+        Some(_) => Ok(Terms::Serve(chosen)),
+        None => Err(Refusal::NoCertificate(certificate.name.clone())),
     }
-    let stream = shake(stream, read, Arc::clone(&chosen.choice.config)).await?;
-    let (_, session) = stream.get_ref();
-    Ok(Secured {
-        facts: facts(session),
-        http2: session.alpn_protocol() == Some(b"h2"),
-        resumed: session.handshake_kind() == Some(HandshakeKind::Resumed),
-        chosen,
-        stream: Box::new(stream),
-    })
 }
 
 /// What proves a name to an authority, where that is what the handshake asks for.
@@ -113,19 +115,51 @@ fn asked_challenge(hello: &FirstBytes, challenges: &Challenges) -> Option<Arc<Se
     asks.then(|| challenges.handshake(hello.sni.as_deref()?)).flatten()
 }
 
-async fn shake(
+/// Shakes hands on `stream`, of which `read` has been read: the whole ClientHello at least.
+///
+/// # Errors
+/// Why there is no secured connection, with the socket; the client has been sent an alert.
+///
+/// # Cancel safety
+/// Dropping the future closes the connection.
+pub(crate) async fn accept(
     stream: TcpStream,
     read: Bytes,
-    config: Arc<ServerConfig>,
-) -> Result<TlsStream<Replayed>, Refusal> {
+    terms: Terms,
+) -> Result<Secured, (Refusal, TcpStream)> {
+    let config = match &terms {
+        Terms::Serve(chosen) => Arc::clone(&chosen.choice.config),
+        Terms::Prove(config) => Arc::clone(config),
+    };
     let accepting = TlsAcceptor::from(config).accept(Replayed::new(stream, read));
-    accepting.await.map_err(|error| match error.get_ref().and_then(|inner| inner.downcast_ref()) {
-        Some(error) if is_about_client_certificate(error) => {
-            Refusal::ClientCertificate(rustls::Error::clone(error))
-        }
-        Some(error) => Refusal::Protocol(rustls::Error::clone(error)),
-        None => Refusal::Broken(error),
+    let stream = match accepting.into_fallible().await {
+        Ok(stream) => stream,
+        Err((error, stream)) => return Err((refusal(error), stream.into_socket())),
+    };
+    let Terms::Serve(chosen) = terms else {
+        return Err((Refusal::Challenge, stream.into_inner().0.into_socket()));
+    };
+    let (_, session) = stream.get_ref();
+    Ok(Secured {
+        facts: facts(session),
+        http2: session.alpn_protocol() == Some(b"h2"),
+        outcome: match session.handshake_kind() {
+            Some(HandshakeKind::Resumed) => HandshakeOutcome::Resumed,
+            _ => HandshakeOutcome::Full,
+        },
+        chosen,
+        stream: Box::new(stream),
     })
+}
+
+fn refusal(error: io::Error) -> Refusal {
+    match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+        Some(error) if is_about_client_certificate(error) => {
+            Refusal::ClientCertificate(error.clone())
+        }
+        Some(error) => Refusal::Protocol(error.clone()),
+        None => Refusal::Broken(error),
+    }
 }
 
 fn is_about_client_certificate(error: &rustls::Error) -> bool {
@@ -135,16 +169,6 @@ fn is_about_client_certificate(error: &rustls::Error) -> bool {
             | rustls::Error::InvalidCertificate(_)
             | rustls::Error::InvalidCertRevocationList(_)
     )
-}
-
-/// Refuses with a fatal alert, RFC 8446 §6, before there is a session that could.
-async fn alert(mut stream: TcpStream, alert: AlertDescription, refusal: Refusal) -> Refusal {
-    const FATAL: u8 = 2;
-    let record = [0x15, 3, 3, 0, 2, FATAL, alert.into()];
-    // A client that is gone already needs no alert.
-    let _ = stream.write_all(&record).await;
-    crate::connection::linger::close(stream).await;
-    refusal
 }
 
 fn facts(session: &ServerConnection) -> Handshake {

@@ -4,6 +4,8 @@
 
 pub(crate) mod handshake;
 
+pub(crate) mod stream;
+
 pub(crate) mod replayed;
 
 pub(crate) mod serving;
@@ -12,9 +14,9 @@ pub(crate) mod client_auth;
 
 pub(crate) mod challenges;
 
-pub(crate) mod store;
+pub mod store;
 
-pub(crate) mod certificate;
+pub mod certificate;
 
 pub(crate) mod tickets;
 

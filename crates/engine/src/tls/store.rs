@@ -86,6 +86,11 @@ impl Live {
         lock(&self.problem).clone()
     }
 
+    /// Notes that nothing is wrong any more with what it comes from.
+    pub(crate) fn mended(&self) {
+        *lock(&self.problem) = None;
+    }
+
     /// Reads its files; nothing for one that comes from elsewhere. Blocks.
     ///
     /// # Errors
