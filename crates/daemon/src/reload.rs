@@ -54,9 +54,18 @@ struct Ready {
 ///
 /// Not cancel safe: a call that is dropped may or may not install.
 pub(crate) async fn reload(world: &Arc<World>, trigger: ReloadTrigger) -> Reloaded {
-    let begun = Instant::now();
     let shared = Arc::clone(world);
-    let prepared = spawn_blocking(move || prepare(&shared, trigger)).await;
+    reload_with(world, trigger, move || prepare(&shared, trigger)).await
+}
+
+/// A panic in `prepare` is a refusal.
+async fn reload_with(
+    world: &Arc<World>,
+    trigger: ReloadTrigger,
+    prepare: impl FnOnce() -> (Said, Prepare) + Send + 'static,
+) -> Reloaded {
+    let begun = Instant::now();
+    let prepared = spawn_blocking(prepare).await;
     let (said, prepare, diagnostics) = match prepared {
         Ok((said, prepare)) => {
             let diagnostics = render::json(&said.diagnostics, &said.sources);
@@ -240,3 +249,42 @@ fn milliseconds(duration: Duration) -> u64 {
 }
 
 const SHOWN_HASH: usize = 12;
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use vane_engine::engine::Engine;
+    use vane_engine::settings::Settings;
+
+    use super::*;
+    use crate::logging::Logging;
+    use crate::world::Fixed;
+
+    #[tokio::test]
+    async fn a_panic_in_the_compiler_is_a_refused_reload_and_the_next_one_goes_on() {
+        let dir = tempfile::tempdir().expect("a temporary directory can be made");
+        std::fs::create_dir(dir.path().join("rules")).expect("a directory can be made");
+        let rule = r#"{ "name": "a", "listen": "127.0.0.1:0", "respond": { "body": "x" } }"#;
+        std::fs::write(dir.path().join("rules/a.json"), rule).expect("a file can be written");
+        let settings = Fixed {
+            dir: dir.path().to_owned(),
+            variables: BTreeMap::new(),
+            families: vane_core::compile::Families::default(),
+            acme_http_port: vane_core::compile::AcmeHttpPort::default(),
+            acme_http_port: vane_core::compile::AcmeHttpPort::default(),
+            drain: Duration::from_secs(5),
+        };
+        let engine = Engine::start(Settings { workers: 1, ..Settings::default() });
+        let engine = engine.expect("threads can be started");
+        let world = Arc::new(World::new(engine, settings, Logging::default()));
+        reload(&world, ReloadTrigger::Boot).await;
+        let panicked = reload_with(&world, ReloadTrigger::Manage, || panic!("a fault")).await;
+        assert_eq!(panicked.view.outcome, ReloadOutcome::Refused);
+        let message = panicked.view.diagnostics[0]["message"].as_str().expect("it is said");
+        assert!(message.contains("a fault of vaned") && message.contains("a fault"), "{message}");
+        assert_eq!((world.engine.generation(), world.engine.listeners().len()), (1, 1));
+        let next = reload(&world, ReloadTrigger::Manage).await;
+        assert_eq!(next.view.outcome, ReloadOutcome::Unchanged);
+    }
+}

@@ -81,7 +81,12 @@ impl Watch {
     fn set_again(&mut self) {
         let named = self.named.borrow_and_update().clone();
         let targets = Targets::of(&self.dir, self.log.as_deref(), &named);
-        match watcher(targets, &self.change) {
+        self.take(watcher(targets, &self.change));
+    }
+
+    /// Uses a new watcher, or keeps the one that there is where none could be made.
+    fn take(&mut self, made: notify::Result<(RecommendedWatcher, Vec<notify::Error>)>) {
+        match made {
             Ok((watcher, missing)) => {
                 self.watcher = Some(watcher);
                 missing.into_iter().for_each(|problem| self.complain(&problem));
@@ -92,8 +97,20 @@ impl Watch {
 
     fn complain(&mut self, error: &notify::Error) {
         if !std::mem::replace(&mut self.has_complained, true) {
-            tracing::warn!(%error, "changes may go unnoticed: use `vane reload` or SIGHUP");
+            let help = help(error);
+            tracing::warn!(%error, help, "changes may go unnoticed: use `vane reload` or SIGHUP");
         }
+    }
+}
+
+/// What an operator can do about it, where that is known.
+fn help(error: &notify::Error) -> Option<&'static str> {
+    match &error.kind {
+        notify::ErrorKind::MaxFilesWatch => Some("raise the sysctl fs.inotify.max_user_watches"),
+        notify::ErrorKind::Io(error) if error.raw_os_error() == Some(TOO_MANY_OPEN) => {
+            Some("raise the sysctl fs.inotify.max_user_instances, or the limit of open files")
+        }
+        _ => None,
     }
 }
 
@@ -144,6 +161,8 @@ fn is_change(seen: &Seen, targets: &Targets) -> bool {
     seen.need_rescan() || (is_change && is_ours)
 }
 
+/// EMFILE
+const TOO_MANY_OPEN: i32 = 24;
 /// Editors and deployments write several files at once, or one in several steps.
 const QUIET: Duration = Duration::from_millis(250);
 /// Something that is written all the time must not put off a reload for ever.

@@ -6,6 +6,11 @@ use tokio::time::timeout;
 
 use super::*;
 
+/// Nothing beside the directory's own.
+fn named() -> watch::Receiver<BTreeSet<PathBuf>> {
+    watch::Sender::default().subscribe()
+}
+
 /// A directory to play in, by its path without links.
 struct Place {
     _dir: TempDir,
@@ -136,6 +141,43 @@ async fn a_directory_that_was_removed_and_made_again_is_watched_again() {
     watch.set_again();
     place.file("conf/rules/b.json");
     assert!(is_noticed(&watch).await);
+}
+
+/// What the kernel says when `fs.inotify.max_user_instances` is used up.
+fn none_left() -> notify::Error {
+    notify::Error::io(std::io::Error::from_raw_os_error(TOO_MANY_OPEN))
+}
+
+#[tokio::test]
+async fn without_a_watcher_nothing_is_noticed_and_a_later_one_notices_again() {
+    let place = Place::new();
+    let path = place.file("conf/rules/a.json");
+    let mut watch = Watch::arm(&place.path("conf"), None, named());
+    watch.watcher = None;
+    watch.take(Err(none_left()));
+    assert!(watch.watcher.is_none() && watch.has_complained);
+    watch.set_again();
+    fs::rename(place.file("new.json"), path).expect("it can be renamed");
+    assert!(is_noticed(&watch).await);
+}
+
+#[tokio::test]
+async fn a_watcher_that_cannot_be_made_anew_leaves_the_old_one() {
+    let place = Place::new();
+    let path = place.file("conf/rules/a.json");
+    let mut watch = Watch::arm(&place.path("conf"), None, named());
+    watch.take(Err(none_left()));
+    fs::rename(place.file("new.json"), path).expect("it can be renamed");
+    assert!(is_noticed(&watch).await);
+}
+
+#[test]
+fn an_operator_is_told_which_limit_is_used_up() {
+    let none = help(&none_left()).expect("known");
+    assert!(none.contains("max_user_instances"), "{none}");
+    let full = notify::Error::new(notify::ErrorKind::MaxFilesWatch);
+    assert!(help(&full).expect("known").contains("max_user_watches"));
+    assert_eq!(help(&notify::Error::generic("other")), None);
 }
 
 #[tokio::test]
