@@ -272,7 +272,6 @@ mod tests {
             variables: BTreeMap::new(),
             families: vane_core::compile::Families::default(),
             acme_http_port: vane_core::compile::AcmeHttpPort::default(),
-            acme_http_port: vane_core::compile::AcmeHttpPort::default(),
             drain: Duration::from_secs(5),
         };
         let engine = Engine::start(Settings { workers: 1, ..Settings::default() });

@@ -10,13 +10,18 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use vane_core::graph::{FlowGraph, Listener as Spec};
+use vane_core::rules::tls::CertificateSource;
 use vane_core::value::listen_addr::Transport;
 
 use crate::listener::Listener;
 use crate::program::{LinkProblem, Program, ReadCertificates, read_certificates};
+use crate::registry::HandshakeOutcome;
 use crate::settings::Settings;
 use crate::shared::{Drain, Shared};
-use crate::snapshot::{ConnectionStatus, Counters, DrainReport, ListenerState, ListenerStatus};
+use crate::snapshot::{
+    CertificateStatus, ConnectionStatus, Counters, DrainReport, ListenerState, ListenerStatus,
+    RenewRefusal,
+};
 use crate::tls::store::UnusableFiles;
 use crate::tls::tickets::Tickets;
 use crate::verdict;
@@ -158,12 +163,32 @@ impl Engine {
         connections
     }
 
+    /// How each certificate of the installed graph is, in its order.
+    pub fn certificates(&self) -> Vec<CertificateStatus> {
+        let program = self.shared.current.load_full();
+        program.certificates.iter().map(|live| live.status(unix_time())).collect()
+    }
+
+    /// Orders a managed certificate now, whatever its schedule says.
+    ///
+    /// # Errors
+    /// Where there is none of this name that could be ordered.
+    pub fn renew(&self, name: &str) -> Result<(), RenewRefusal> {
+        let program = self.shared.current.load_full();
+        let named = program.certificates.iter().find(|live| *live.name == *name);
+        match &named.ok_or(RenewRefusal::Unknown)?.source {
+            CertificateSource::Files { .. } => Err(RenewRefusal::FromFiles),
+            CertificateSource::Acme(_) => Ok(()),
+        }
+    }
+
     /// Sums since start.
     pub fn counters(&self) -> Counters {
         let mut counters = Counters {
             accepted: self.shared.accepted(),
             refused: self.shared.floor.refused(),
             generations: self.generations(),
+            handshakes: self.handshakes(),
             ..Counters::default()
         };
         for registry in self.workers.all().iter().map(|worker| &worker.registry) {
@@ -195,6 +220,12 @@ impl Engine {
         let cut_off = after.into_iter().zip(before);
         let cut_off = cut_off.map(|((kind, after), (_, before))| (kind, after - before));
         DrainReport { cut_off: cut_off.filter(|(_, count)| *count > 0).collect() }
+    }
+
+    fn handshakes(&self) -> Vec<(HandshakeOutcome, u64)> {
+        let workers = self.workers.all();
+        let sum = |outcome| workers.iter().map(|each| each.registry.handshakes(outcome)).sum();
+        HandshakeOutcome::ALL.into_iter().map(|outcome| (outcome, sum(outcome))).collect()
     }
 
     /// The generations that something still holds, each with its open connections.

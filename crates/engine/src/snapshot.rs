@@ -6,7 +6,8 @@ use std::time::Instant;
 use vane_core::value::listen_addr::Transport;
 
 use crate::floor::Limit;
-use crate::registry::ConnectionKind;
+use crate::registry::{ConnectionKind, HandshakeOutcome};
+use crate::tls::certificate::CertificateFacts;
 
 /// How one listener is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,11 +79,89 @@ pub struct Counters {
     pub sent: u64,
     /// Exchanges tried again on another upstream connection.
     pub retries: u64,
+    /// How many TLS handshakes ended in each way.
+    pub handshakes: Vec<(HandshakeOutcome, u64)>,
     /// How often each limit of the floor was met.
     pub refused: Vec<(Limit, u64)>,
     /// Generations that have not been freed, with their open connections; oldest first. The
     /// installed generation is always among them.
     pub generations: Vec<(u64, u64)>,
+}
+
+/// How one certificate is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateStatus {
+    /// What tools call it.
+    pub name: Box<str>,
+    /// Where it comes from.
+    pub source: CertificateOrigin,
+    /// What it does.
+    pub state: CertificateState,
+    /// What serves now; nothing before the first has come.
+    pub served: Option<CertificateFacts>,
+    /// How it is managed; nothing for one from files.
+    pub managed: Option<ManagedStatus>,
+    /// Why the latest attempt to have a newer one failed, in the words of whoever refused it;
+    /// nothing where it did not.
+    pub last_error: Option<String>,
+}
+
+/// Where a certificate comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CertificateOrigin {
+    /// Files.
+    Files {
+        /// The chain.
+        chain: Box<str>,
+        /// The key.
+        key: Box<str>,
+    },
+    /// An authority that speaks ACME.
+    Acme {
+        /// URL of its directory.
+        directory: Box<str>,
+        /// How names are proven.
+        challenge: &'static str,
+        /// The names that are ordered.
+        names: Vec<String>,
+    },
+}
+
+/// What a certificate does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CertificateState {
+    /// None has come yet: handshakes for its names are refused.
+    Missing,
+    /// It serves.
+    Serving,
+    /// It serves, and the latest attempt to have a newer one failed.
+    Failing,
+    /// It serves although its time is over.
+    Expired,
+}
+
+/// How a managed certificate is managed. Times are seconds since 1970.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ManagedStatus {
+    /// Whether an order is under way.
+    pub ordering: bool,
+    /// Orders that failed in a row.
+    pub failures: u32,
+    /// When the last order ended, or began where it is under way.
+    pub last_attempt: Option<u64>,
+    /// When it will be ordered next.
+    pub next_attempt: u64,
+    /// Begin and end of the time in which the authority wants it renewed, RFC 9773.
+    pub renewal_window: Option<(u64, u64)>,
+}
+
+/// Why a certificate is not renewed on demand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RenewRefusal {
+    /// No certificate has this name.
+    Unknown,
+    /// It comes from files, which whoever writes them renews.
+    FromFiles,
 }
 
 /// How a drain ended.

@@ -2,7 +2,9 @@
 
 use crate::graph::{FlowGraph, Listener, ListenerTls, Node};
 use crate::rules::action::{Action, RespondBody};
-use crate::rules::tls::{Certificate, CertificateSource, Challenge, ClientAuth, DnsProvider, Serving};
+use crate::rules::tls::{
+    Certificate, CertificateSource, Challenge, ClientAuth, DnsProvider, Serving,
+};
 
 /// What a file is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,7 +64,8 @@ fn of_certificate(certificate: &Certificate) -> Vec<(FileUse, &str)> {
             vec![(FileUse::Certificate, chain), (FileUse::Certificate, key)]
         }
         CertificateSource::Acme(managed) => {
-            let authority = managed.account.ca_file.iter().map(|path| (FileUse::Authority, &**path));
+            let authority =
+                managed.account.ca_file.iter().map(|path| (FileUse::Authority, &**path));
             authority.chain(program(&managed.challenge)).collect()
         }
     }
@@ -97,7 +100,8 @@ fn paths_of(certificate: &mut Certificate) -> Vec<&mut Box<str>> {
 fn authorities(listener: &Listener) -> impl Iterator<Item = (FileUse, &str)> {
     let servings = listener.tls.iter().flat_map(servings);
     let clients = servings.filter_map(|serving| serving.client_auth.as_ref());
-    let files = clients.flat_map(|ClientAuth { ca_files, crl_files, .. }| ca_files.iter().chain(crl_files));
+    let files =
+        clients.flat_map(|ClientAuth { ca_files, crl_files, .. }| ca_files.iter().chain(crl_files));
     files.map(|path| (FileUse::Authority, &**path))
 }
 

@@ -46,8 +46,7 @@ impl Watch {
         let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let (dir, log) = (absolute(dir), log.map(absolute));
         let change = Arc::new(Notify::new());
-        let mut watch =
-            Self { dir, log, named, change, watcher: None, has_complained: false };
+        let mut watch = Self { dir, log, named, change, watcher: None, has_complained: false };
         watch.set_again();
         watch
     }

@@ -111,8 +111,7 @@ fn problem(error: rustls::Error) -> CertificateProblem {
 /// # Errors
 /// When it is none.
 pub(crate) fn facts(leaf: &CertificateDer<'_>) -> Result<CertificateFacts, CertificateProblem> {
-    let (_, leaf) =
-        X509Certificate::from_der(leaf).map_err(|_| CertificateProblem::Malformed)?;
+    let (_, leaf) = X509Certificate::from_der(leaf).map_err(|_| CertificateProblem::Malformed)?;
     let names = leaf.subject_alternative_name().ok().flatten();
     let names = names.map(|extension| extension.value.general_names.as_slice()).unwrap_or_default();
     Ok(CertificateFacts {

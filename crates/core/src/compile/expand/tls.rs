@@ -108,11 +108,7 @@ pub(super) fn expand(
 }
 
 /// A managed certificate for `names` as `config.json` says, asked for at `span`.
-pub(super) fn managed(
-    span: Span,
-    names: &[HostPattern],
-    ctx: &mut Context<'_>,
-) -> Option<RuleTls> {
+pub(super) fn managed(span: Span, names: &[HostPattern], ctx: &mut Context<'_>) -> Option<RuleTls> {
     let source = acme(None, span, names, ctx)?;
     let certificate = ctx.certificates.add(source);
     let serving = Serving { certificate, min_version: TlsVersion::Tls12, client_auth: None };
@@ -126,10 +122,9 @@ fn source(
 ) -> Option<CertificateSource> {
     let written::Tls { cert_file, key_file, acme: managed, .. } = &*tls.value;
     match (cert_file, key_file, managed) {
-        (Some(chain), Some(key), None) => Some(CertificateSource::Files {
-            chain: path(&chain.value),
-            key: path(&key.value),
-        }),
+        (Some(chain), Some(key), None) => {
+            Some(CertificateSource::Files { chain: path(&chain.value), key: path(&key.value) })
+        }
         (None, None, Some(settings)) => match &settings.value {
             written::Acme::Default => acme(None, settings.span, names, ctx),
             written::Acme::Settings(own) => acme(Some(own), settings.span, names, ctx),
@@ -191,9 +186,15 @@ fn acme(
         return None;
     }
     if !settings.get(|acme| acme.agree_tos.as_ref()).is_some_and(|agreed| agreed.value) {
-        ctx.error(Code::TermsNotAgreed, span, "the terms of the certificate authority are not agreed to")
-            .label("a certificate is ordered for this")
-            .help("once you have read them, write `\"acme\": { \"agree_tos\": true }` in `config.json`");
+        ctx.error(
+            Code::TermsNotAgreed,
+            span,
+            "the terms of the certificate authority are not agreed to",
+        )
+        .label("a certificate is ordered for this")
+        .help(
+            "once you have read them, write `\"acme\": { \"agree_tos\": true }` in `config.json`",
+        );
         return None;
     }
     let challenge = challenge(&settings, span, names, ctx);
@@ -206,7 +207,9 @@ fn acme(
         account: account?,
         challenge: challenge?,
         key_type: key_type(settings.get(|acme| acme.key_type.as_ref())),
-        renew_before: settings.get(|acme| acme.renew_before.as_ref()).map(|time| time.value.as_std()),
+        renew_before: settings
+            .get(|acme| acme.renew_before.as_ref())
+            .map(|time| time.value.as_std()),
         profile: settings.get(|acme| acme.profile.as_ref()).map(|name| name.value.as_str().into()),
     })))
 }
@@ -228,8 +231,12 @@ impl<'a> Settings<'a> {
 fn account(settings: &Settings<'_>, ctx: &mut Context<'_>) -> Option<AcmeAccount> {
     let directory = settings.get(|acme| acme.directory.as_ref());
     if let Some(bad) = directory.filter(|url| !url.value.starts_with("https://")) {
-        ctx.error(Code::BadUrl, bad.span, "the directory of a certificate authority is an `https://` URL")
-            .help("its documentation names it; for private authorities see `ca_file`");
+        ctx.error(
+            Code::BadUrl,
+            bad.span,
+            "the directory of a certificate authority is an `https://` URL",
+        )
+        .help("its documentation names it; for private authorities see `ca_file`");
         return None;
     }
     let contact = settings.get(|acme| acme.contact.as_ref());

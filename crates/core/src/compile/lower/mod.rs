@@ -38,8 +38,7 @@ pub(crate) fn lower(
     let mut listeners: Vec<_> =
         groups.iter().flat_map(|group| listener::lower(group, &mut builder)).collect();
     let for_challenges = challenges.iter();
-    listeners
-        .extend(for_challenges.map(|socket| listener::for_challenges(socket, &mut builder)));
+    listeners.extend(for_challenges.map(|socket| listener::for_challenges(socket, &mut builder)));
     listeners.sort_by_key(|listener| (listener.transport.as_str(), listener.address));
     Lowered { listeners, nodes: builder.nodes, entries: builder.entries }
 }

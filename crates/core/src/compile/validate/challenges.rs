@@ -27,7 +27,11 @@ pub(super) fn check(
     });
     if let Some((span, socket)) = by_http.filter_map(|(_, note)| note.tls).next().zip(socket) {
         diagnostics
-            .error(Code::ChallengeUnfit, span, format!("`http-01` cannot be answered on port {port}"))
+            .error(
+                Code::ChallengeUnfit,
+                span,
+                format!("`http-01` cannot be answered on port {port}"),
+            )
             .label("this certificate is proven by `http-01`")
             .secondary(socket.bind.span, "this listener has the port, and serves no HTTP in clear")
             .help("use `\"challenge\": \"tls-alpn-01\"` or `\"dns-01\"`, or move that listener");
