@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use vane_core::graph::{FlowGraph, Listener as Spec};
-use vane_core::rules::tls::CertificateSource;
 use vane_core::value::listen_addr::Transport;
 
 use crate::listener::Listener;
@@ -22,7 +21,7 @@ use crate::snapshot::{
     CertificateStatus, ConnectionStatus, Counters, DrainReport, ListenerState, ListenerStatus,
     RenewRefusal,
 };
-use crate::tls::store::UnusableFiles;
+use crate::tls::store::{Live, UnusableFiles};
 use crate::tls::tickets::Tickets;
 use crate::verdict;
 use crate::worker::Workers;
@@ -103,6 +102,7 @@ impl Engine {
         let old = self.shared.current.swap(program);
         self.reconcile().await;
         old.retired.cancel();
+        self.shared.managed.look_after(&self.shared.current.load().certificates);
         generation
     }
 
@@ -166,7 +166,11 @@ impl Engine {
     /// How each certificate of the installed graph is, in its order.
     pub fn certificates(&self) -> Vec<CertificateStatus> {
         let program = self.shared.current.load_full();
-        program.certificates.iter().map(|live| live.status(unix_time())).collect()
+        let now = unix_time();
+        let status = |live: &Arc<Live>| {
+            CertificateStatus::of(live, self.shared.managed.status(live), now)
+        };
+        program.certificates.iter().map(status).collect()
     }
 
     /// Orders a managed certificate now, whatever its schedule says.
@@ -176,10 +180,8 @@ impl Engine {
     pub fn renew(&self, name: &str) -> Result<(), RenewRefusal> {
         let program = self.shared.current.load_full();
         let named = program.certificates.iter().find(|live| *live.name == *name);
-        match &named.ok_or(RenewRefusal::Unknown)?.source {
-            CertificateSource::Files { .. } => Err(RenewRefusal::FromFiles),
-            CertificateSource::Acme(_) => Ok(()),
-        }
+        let live = named.ok_or(RenewRefusal::Unknown)?;
+        if self.shared.managed.renew(live) { Ok(()) } else { Err(RenewRefusal::FromFiles) }
     }
 
     /// Sums since start.

@@ -6,8 +6,6 @@ pub mod engine;
 
 mod verdict;
 
-pub(crate) mod acme;
-
 mod listener;
 
 mod bind;
@@ -28,6 +26,10 @@ pub mod program;
 
 mod tunnel;
 
+pub mod acme;
+
+pub mod snapshot;
+
 mod upstream;
 
 mod body;
@@ -39,8 +41,6 @@ pub mod middleware;
 pub mod message;
 
 pub mod wire;
-
-pub mod snapshot;
 
 pub mod floor;
 

@@ -20,6 +20,8 @@ pub mod certificate;
 
 pub(crate) mod tickets;
 
+pub mod client;
+
 use std::sync::{Arc, LazyLock};
 
 use rustls::crypto::CryptoProvider;

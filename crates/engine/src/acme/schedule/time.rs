@@ -12,6 +12,11 @@ use serde::{Deserialize, Serialize};
 pub(crate) struct UnixTime(pub(crate) u64);
 
 impl UnixTime {
+    /// What the system's clock says.
+    pub(crate) fn now() -> Self {
+        Self::from(SystemTime::now())
+    }
+
     /// Of a timestamp as X.509 and ACME have it; 1970 for what is before.
     pub(crate) fn from_timestamp(seconds: i64) -> Self {
         Self(u64::try_from(seconds).unwrap_or(0))

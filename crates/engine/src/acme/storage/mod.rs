@@ -273,7 +273,7 @@ fn json<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
 
 /// What the disk does not let us do.
 #[derive(Debug)]
-pub(crate) enum StorageError {
+pub enum StorageError {
     /// The state directory is not there or cannot be written to.
     Unusable {
         /// The state directory.
