@@ -5,6 +5,7 @@
 
 mod action;
 mod condition;
+mod dns;
 mod middleware;
 mod operand;
 mod rule;
@@ -63,6 +64,10 @@ pub(crate) fn expand(
         incomplete: written.incomplete,
     };
     upstream::named(&written.config, &mut ctx);
+    let acme = written.config.acme.as_ref();
+    if let Some(dns) = acme.and_then(|acme| acme.value.dns.as_ref()) {
+        dns::expand(dns, &mut ctx);
+    }
     let (mut rules, mut notes) = (Vec::new(), Vec::new());
     let kept = written.rules.iter().enumerate().filter(|(at, _)| !left_out.contains(at));
     for (_, rule) in kept {
