@@ -8,6 +8,8 @@ pub mod load;
 
 pub mod proxies;
 
+pub mod name_server;
+
 pub mod cpu;
 
 pub mod vaned;
