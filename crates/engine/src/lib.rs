@@ -6,6 +6,8 @@ pub mod engine;
 
 mod verdict;
 
+pub(crate) mod acme;
+
 mod listener;
 
 mod bind;
