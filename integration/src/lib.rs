@@ -19,7 +19,6 @@ pub mod relay;
 
 pub mod name_server;
 
-
 pub mod cpu;
 
 pub mod vaned;

@@ -4,6 +4,8 @@
 
 pub mod engine;
 
+mod upkeep;
+
 mod verdict;
 
 mod listener;
@@ -45,5 +47,7 @@ pub mod wire;
 pub mod floor;
 
 pub mod registry;
+
+mod disk;
 
 pub mod settings;

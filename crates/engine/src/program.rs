@@ -239,10 +239,7 @@ pub(crate) fn read_certificates(certificates: &[Arc<Live>]) -> ReadCertificates 
 }
 
 /// Managed certificates that were stored before and do not serve yet. Blocks.
-fn stored(
-    certificates: &[Arc<Live>],
-    managed: &Registry,
-) -> Result<Vec<Fresh>, StorageError> {
+fn stored(certificates: &[Arc<Live>], managed: &Registry) -> Result<Vec<Fresh>, StorageError> {
     let mut fresh = Vec::new();
     for live in certificates.iter().filter(|live| live.served().is_none()) {
         if let CertificateSource::Acme(settings) = &live.source

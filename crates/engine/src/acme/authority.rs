@@ -12,8 +12,8 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Full};
 use instant_acme::{
-    Account, AccountCredentials, BodyWrapper, BytesResponse, Error, ExternalAccountKey,
-    HttpClient, NewAccount,
+    Account, AccountCredentials, BodyWrapper, BytesResponse, Error, ExternalAccountKey, HttpClient,
+    NewAccount,
 };
 use rustls::ClientConfig;
 use tokio::task::spawn_blocking;
@@ -151,7 +151,8 @@ impl HttpClient for Client {
         let (https, retry_after) = (self.https.clone(), Arc::clone(&self.retry_after));
         Box::pin(async move {
             let (parts, body) = request.into_parts();
-            let body = body.collect().await.map_or_else(|never| match never {}, |whole| whole.to_bytes());
+            let body =
+                body.collect().await.map_or_else(|never| match never {}, |whole| whole.to_bytes());
             let answer = https.send(Request::from_parts(parts, body)).await;
             let answer = answer.map_err(|failure| Error::Other(failure.into()))?;
             check(&answer, &retry_after)?;

@@ -22,9 +22,7 @@ impl OrderFailure {
     /// What the authority said, or what kept us from hearing it.
     pub(crate) fn new(error: Error, retry_after: Option<Duration>) -> Self {
         match error {
-            Error::Api(problem) => {
-                Self { problem: said(problem), retry_after, is_final: true }
-            }
+            Error::Api(problem) => Self { problem: said(problem), retry_after, is_final: true },
             error => Self { retry_after, ..Self::ours(describe(&error)) },
         }
     }

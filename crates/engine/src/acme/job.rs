@@ -192,8 +192,7 @@ impl Job {
         pem: CertificatePem,
     ) {
         let Some(served) = parsed(&pem) else { return };
-        let state =
-            State { attempt: Some(attempt.succeeded(UnixTime::now())), ..State::default() };
+        let state = State { attempt: Some(attempt.succeeded(UnixTime::now())), ..State::default() };
         office.store(managed, pem, &state).await;
         *lock(&self.state) = state;
         let live = self.live();
@@ -282,23 +281,21 @@ pub(super) fn parsed(pem: &CertificatePem) -> Option<Served> {
 fn leaf_id(leaf: &CertificateDer<'_>) -> String {
     match replaced(leaf) {
         Some(id) => id.to_string(),
-        None => X509Certificate::from_der(leaf).map_or_else(
-            |_| String::new(),
-            |(_, leaf)| hex(leaf.raw_serial()),
-        ),
+        None => X509Certificate::from_der(leaf)
+            .map_or_else(|_| String::new(), |(_, leaf)| hex(leaf.raw_serial())),
     }
 }
 
 /// The identifier by which an authority knows a certificate.
 fn replaced(leaf: &CertificateDer<'_>) -> Option<CertificateIdentifier<'static>> {
     let (_, leaf) = X509Certificate::from_der(leaf).ok()?;
-    let authority = leaf.extensions().iter().find_map(|extension| {
-        match extension.parsed_extension() {
+    let authority =
+        leaf.extensions().iter().find_map(|extension| match extension.parsed_extension() {
             ParsedExtension::AuthorityKeyIdentifier(id) => Some(id.key_identifier.as_ref()?.0),
             _ => None,
-        }
-    })?;
-    let id = CertificateIdentifier::new(Der::from_slice(authority), Der::from_slice(leaf.raw_serial()));
+        })?;
+    let id =
+        CertificateIdentifier::new(Der::from_slice(authority), Der::from_slice(leaf.raw_serial()));
     Some(id.into_owned())
 }
 

@@ -26,10 +26,7 @@ pub(super) fn generate(kind: KeyType) -> Result<Secret, OrderFailure> {
 ///
 /// # Errors
 /// When the key cannot be used any more.
-pub(super) fn signing_request(
-    names: &[HostPattern],
-    key: &str,
-) -> Result<Vec<u8>, OrderFailure> {
+pub(super) fn signing_request(names: &[HostPattern], key: &str) -> Result<Vec<u8>, OrderFailure> {
     let key = KeyPair::from_pem(key).map_err(OrderFailure::ours)?;
     let bare = |name: &HostPattern| {
         let text = name.to_string();

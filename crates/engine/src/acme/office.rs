@@ -1,6 +1,6 @@
 //! What all managed certificates share: the store, the accounts, the challenges, and turns.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering as Atomic};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,9 +17,9 @@ use crate::acme::job;
 use crate::acme::order::Ordering;
 use crate::acme::proof::Proofs;
 use crate::acme::schedule::Window;
-use crate::acme::storage::damage::Damage;
 use crate::acme::storage::record::{CertificatePem, PendingOrder, State, StoredCertificate};
 use crate::acme::storage::{Lock, Storage, StorageError, id};
+use crate::disk::damage::Damage;
 use crate::tls::certificate::Served;
 use crate::tls::challenges::Challenges;
 
@@ -33,6 +33,8 @@ pub(super) struct Office {
     challenges: Arc<Challenges>,
     storage: Mutex<Option<Arc<Storage>>>,
     has_said_locked: AtomicBool,
+    /// Stored certificates of which it was said that nobody asks for them.
+    unclaimed: Mutex<HashSet<String>>,
     authorities: Mutex<HashMap<String, Desk>>,
     turns: Semaphore,
 }
@@ -48,6 +50,7 @@ impl Office {
             challenges,
             storage: Mutex::default(),
             has_said_locked: AtomicBool::new(false),
+            unclaimed: Mutex::default(),
             authorities: Mutex::default(),
             turns: Semaphore::new(AT_ONCE),
         }
@@ -82,8 +85,20 @@ impl Office {
         Ok(loaded.value.pem.as_ref().and_then(job::parsed))
     }
 
+    /// Says once of each stored certificate that none of these is asked for it. Blocks.
+    pub(super) fn report_unclaimed(&self, asked: &HashSet<String>) {
+        let storage = self.storage.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let unclaimed = storage.iter().flat_map(|storage| storage.unclaimed(asked));
+        let mut said = self.unclaimed.lock().unwrap_or_else(PoisonError::into_inner);
+        for id in unclaimed {
+            if said.insert(id.clone()) {
+                tracing::info!(id, "a stored certificate is asked for by no rule; it is kept");
+            }
+        }
+    }
+
     /// Whether this process may order and store. Says once that another one does.
-    pub(super) async fn holds_lock(self: &Self) -> bool {
+    pub(super) async fn holds_lock(&self) -> bool {
         let Ok(storage) = self.open() else { return false };
         let locked = spawn_blocking(move || storage.try_lock()).await;
         match locked {
@@ -202,7 +217,11 @@ impl Office {
     ) -> Result<Arc<Authority>, OrderFailure> {
         let desk = {
             let mut desks = self.authorities.lock().unwrap_or_else(PoisonError::into_inner);
-            let key = format!("{} {}", id::account(account), account.ca_file.as_deref().unwrap_or_default());
+            let key = format!(
+                "{} {}",
+                id::account(account),
+                account.ca_file.as_deref().unwrap_or_default()
+            );
             Arc::clone(desks.entry(key).or_default())
         };
         let mut authority = desk.lock().await;

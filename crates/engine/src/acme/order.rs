@@ -108,7 +108,8 @@ impl Ordering<'_> {
 
     async fn begin(&self) -> Result<(Order, Secret), OrderFailure> {
         let kind = self.managed.key_type;
-        let key = spawn_blocking(move || keys::generate(kind)).await.map_err(OrderFailure::ours)??;
+        let key =
+            spawn_blocking(move || keys::generate(kind)).await.map_err(OrderFailure::ours)??;
         let identifiers: Vec<_> = self.managed.names.iter().map(identifier).collect();
         let mut order = self.place(&identifiers).await?;
         let pending = PendingOrder {

@@ -53,7 +53,14 @@ impl Registry {
             }
             asked.insert(id);
         }
+        self.report_unclaimed(&asked);
         jobs.iter().filter(|(id, _)| !asked.contains(*id)).for_each(|(_, job)| job.dismiss());
+    }
+
+    /// Says which stored certificates nobody asks for; they are kept.
+    fn report_unclaimed(&self, asked: &HashSet<String>) {
+        let (office, asked) = (Arc::clone(&self.office), asked.clone());
+        tokio::task::spawn_blocking(move || office.report_unclaimed(&asked));
     }
 
     fn begin(&self, jobs: &mut Jobs, id: String, live: &Arc<Live>) {
