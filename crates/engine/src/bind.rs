@@ -68,7 +68,7 @@ mod tests {
     #[test]
     fn an_ipv6_socket_takes_no_ipv4_connection() {
         let socket = tcp("[::]:0".parse().expect("an address")).expect("a free port");
-        assert!(socket2::SockRef::from(&socket).only_v6().expect("an IPv6 socket"));
+        assert!(SockRef::from(&socket).only_v6().expect("an IPv6 socket"));
     }
 
     #[test]
