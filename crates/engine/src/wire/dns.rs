@@ -453,6 +453,30 @@ mod tests {
             bytes.extend([0, 6, 0, 1]);
             assert_eq!(Message::parse(&bytes), Err(Malformed), "{pointer:?}");
         }
+        let mut forward = vec![0, 1, 0x80, 0, 0, 2, 0, 0, 0, 0, 0, 0];
+        forward.extend(b"\xc0\x12\0\x06\0\x01\x01a\0\0\x06\0\x01");
+        assert_eq!(Message::parse(&forward), Err(Malformed));
+    }
+
+    #[test]
+    fn a_long_row_of_pointers_is_refused() {
+        let row = |pointers: u16| {
+            let mut bytes = vec![0, 1, 0x80, 0, 0, 1, 0, 1, 0, 0, 0, 0];
+            bytes.extend([0, 0, 6, 0, 1]);
+            let start = u16::try_from(bytes.len() + 11).unwrap();
+            // The first pointer of the data leads to the root of the question.
+            let targets = (0..pointers).map(|at| if at == 0 { 12 } else { start + 2 * (at - 1) });
+            let data: Vec<u8> = targets.flat_map(|at| (0xc000 | at).to_be_bytes()).collect();
+            bytes.extend([0, 0, 16, 0, 1, 0, 0, 0, 0]);
+            bytes.extend(u16::try_from(data.len()).unwrap().to_be_bytes());
+            bytes.extend(data);
+            bytes[9] = 1;
+            bytes.extend((0xc000 | (start + 2 * (pointers - 1))).to_be_bytes());
+            bytes.extend([0, 16, 0, 1, 0, 0, 0, 0, 0, 0]);
+            Message::parse(&bytes)
+        };
+        assert!(row(100).is_ok());
+        assert_eq!(row(200), Err(Malformed));
     }
 
     #[test]
