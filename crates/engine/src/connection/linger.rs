@@ -18,7 +18,8 @@ pub(super) async fn close(mut stream: TcpStream) {
         return;
     }
     let drain = async {
-        let mut forgotten = [0_u8; 8192];
+        // On the heap, and not in the task of every connection from its beginning.
+        let mut forgotten = vec![0_u8; 8192];
         let mut count = 0;
         while count < BYTES {
             match stream.read(&mut forgotten).await {
