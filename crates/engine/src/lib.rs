@@ -30,6 +30,8 @@ mod upstream;
 
 mod body;
 
+mod bell;
+
 pub mod middleware;
 
 pub mod message;

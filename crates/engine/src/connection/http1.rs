@@ -1,6 +1,7 @@
 //! Serves requests over HTTP/1.
 
-use std::pin::pin;
+use std::future::Future;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
@@ -14,16 +15,17 @@ use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep};
 
 use crate::connection::guard::{Awaiting, Guard, Times};
+use crate::connection::seldom::Seldom;
 use crate::connection::{Ends, linger};
 use crate::executor;
 use crate::floor::Limit;
 use crate::flow::Flow;
 use crate::registry::ConnectionKind;
 use crate::response::ResponseBody;
-use crate::shared::Drain;
+use crate::shared::{Drain, DrainWatch};
 
 /// Serves a connection of which `read` has already been read.
 pub(super) async fn serve(stream: TcpStream, read: Bytes, flow: Arc<Flow>) {
@@ -106,30 +108,55 @@ where
     let mut keeper = Keeper { flow, times, drain, closed_after: None, was_active: false };
     let mut timer = pin!(tokio::time::sleep_until(keeper.next_look(Instant::now())));
     loop {
-        tokio::select! {
-            biased;
-            ended = std::future::poll_fn(|cx| keeper.poll(connection, cx)) => return ended,
-            changed = watch.changed() => match changed {
-                Ok(()) => {
-                    keeper.drain = *watch.borrow_and_update();
-                    timer.as_mut().reset(Instant::now());
-                }
-                // The daemon never drops a listener's watch while it has connections.
-                Err(_) => return End::Dropped,
-            },
-            () = timer.as_mut() => {
+        let call = {
+            let next = pin!(next_call(&mut watch, timer.as_mut()));
+            let mut next = Seldom::new(next);
+            let next = std::future::poll_fn(|cx| match keeper.poll(connection, cx) {
+                Poll::Ready(ended) => Poll::Ready(Call::End(ended)),
+                Poll::Pending => Pin::new(&mut next).poll(cx),
+            });
+            next.await
+        };
+        match call {
+            Call::Drain(drain) => {
+                keeper.drain = drain;
+                timer.as_mut().reset(Instant::now());
+            }
+            Call::Look => {
                 let now = Instant::now();
                 match keeper.look(now) {
                     Look::Fine => {}
                     Look::Close => {
                         keeper.closed_after = Some(keeper.requests());
-                        std::pin::Pin::new(&mut *connection).graceful_shutdown();
+                        Pin::new(&mut *connection).graceful_shutdown();
                     }
                     Look::End(end) => return end,
                 }
                 timer.as_mut().reset(keeper.next_look(now));
             }
+            Call::End(end) => return end,
         }
+    }
+}
+
+/// What a connection is called for beside its traffic.
+enum Call {
+    /// The listener's drain has changed.
+    Drain(Option<Drain>),
+    /// It is time to look at the times.
+    Look,
+    End(End),
+}
+
+async fn next_call(watch: &mut DrainWatch, timer: Pin<&mut Sleep>) -> Call {
+    tokio::select! {
+        biased;
+        changed = watch.changed() => match changed {
+            Ok(()) => Call::Drain(*watch.borrow_and_update()),
+            // The daemon never drops a listener's watch while it has connections.
+            Err(_) => Call::End(End::Dropped),
+        },
+        () = timer => Call::Look,
     }
 }
 

@@ -6,6 +6,7 @@ pub(crate) mod guard;
 mod http1;
 mod http2;
 mod linger;
+mod seldom;
 
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
