@@ -35,10 +35,7 @@ pub(super) async fn serve(stream: TcpStream, read: Bytes, flow: Arc<Flow>) {
     let guard = Guard::new(stream, read, interim, registry, Arc::clone(&flow.shared));
     let Ok(guard) = guard else { return };
     let times = guard.times();
-    let service = service_fn(|request: Request<Incoming>| {
-        // Taking the stream back at the end asks for a future that may move.
-        Box::pin(executor::answer(&flow, request))
-    });
+    let service = service_fn(|request: Request<Incoming>| executor::answer(&flow, request));
     let header_bytes = flow.shared.settings.floor.header_bytes;
     let mut connection = http1::Builder::new()
         .half_close(true)

@@ -10,7 +10,7 @@ mod seldom;
 
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use bytes::Bytes;
 use tokio::net::TcpStream;
@@ -178,6 +178,7 @@ impl Connection {
             shared: self.shared,
             drain: self.drain,
             interim: Arc::new(Interim::default()),
+            listening: OnceLock::new(),
             switched: Mutex::default(),
             rate: Mutex::default(),
         };
