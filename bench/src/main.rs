@@ -8,6 +8,8 @@ mod walk;
 
 mod proxy;
 
+mod request;
+
 mod load;
 
 mod origin;
@@ -29,6 +31,8 @@ enum Command {
     Walk(walk::Args),
     /// Proxies the same load through vaned, nginx and HAProxy, and says what each request costs.
     Proxy(proxy::Args),
+    /// Counts what vaned itself does for a proxied request, in instructions and allocations.
+    Request(request::Args),
 }
 
 fn main() {
@@ -36,5 +40,6 @@ fn main() {
         Command::Compile(args) => compile::run(&args),
         Command::Walk(args) => walk::run(&args),
         Command::Proxy(args) => proxy::run(&args),
+        Command::Request(args) => request::run(&args),
     }
 }

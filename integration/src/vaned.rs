@@ -1,5 +1,6 @@
 //! The daemon as a child process.
 
+use std::ffi::OsStr;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
@@ -21,6 +22,7 @@ use crate::wait;
 pub struct Builder {
     config: PathBuf,
     program: Option<PathBuf>,
+    within: Vec<String>,
     args: Vec<String>,
     env: Vec<(String, String)>,
     unset: Vec<String>,
@@ -44,6 +46,7 @@ impl Vaned {
         Builder {
             config: config.path(),
             program: None,
+            within: Vec::new(),
             args: Vec::new(),
             env: Vec::new(),
             unset: Vec::new(),
@@ -203,6 +206,13 @@ impl Builder {
         self
     }
 
+    /// Runs it within another program, which is given here with its arguments in front, and which
+    /// passes signals and exit status on.
+    pub fn within(mut self, command: &[&str]) -> Self {
+        self.within = command.iter().map(|&word| word.to_owned()).collect();
+        self
+    }
+
     /// Does not wait until no listener is `binding`, for tests in which one never ends that.
     pub fn while_binding(mut self) -> Self {
         self.await_listeners = false;
@@ -223,7 +233,9 @@ impl Builder {
         let state = place.path().join("state");
         std::fs::create_dir(&state).expect("a directory can be made");
         let program = self.program.unwrap_or_else(|| binary::path("vaned"));
-        let mut command = Command::new(program);
+        let mut words = self.within.iter().map(OsStr::new).chain([program.as_os_str()]);
+        let mut command = Command::new(words.next().expect("at least the daemon itself"));
+        command.args(words);
         remove_own_variables(&mut command);
         command.arg("--config").arg(&self.config).args(&self.args);
         command.env("VANE_MGMT_UNIX", &socket).env("VANE_STATE_DIR", &state);

@@ -22,6 +22,7 @@ pub(crate) fn run() -> Report {
     }
     report.step("compile", |_| bench().args(["compile"]).run().into());
     report.step("walk", |_| walk());
+    report.step("request", |_| request());
     report.step("proxy", |_| bench().args(["proxy"]).run().into());
     report
 }
@@ -34,10 +35,23 @@ fn bench_path() -> PathBuf {
     command::target_dir().join("fast/bench")
 }
 
+fn has_valgrind() -> bool {
+    Program::new("valgrind").args(["--version"]).answers()
+}
+
+fn no_valgrind() -> Outcome {
+    Outcome::Skipped("no valgrind: `apt-get install valgrind`".to_owned())
+}
+
+/// Instructions and allocations for one proxied request.
+fn request() -> Outcome {
+    if has_valgrind() { bench().args(["request"]).run().into() } else { no_valgrind() }
+}
+
 /// Instructions for the walk of one request, with few rules and with many.
 fn walk() -> Outcome {
-    if !Program::new("valgrind").args(["--version"]).answers() {
-        return Outcome::Skipped("no valgrind: `apt-get install valgrind`".to_owned());
+    if !has_valgrind() {
+        return no_valgrind();
     }
     let (few, many) = match (instructions(10), instructions(10_000)) {
         (Ok(few), Ok(many)) => (few, many),

@@ -2,10 +2,10 @@
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use bytes::Bytes;
-use http::Response;
+use http::{Extensions, Response};
 use vane_core::graph::NodeId;
 use vane_core::graph::facts::ConnectionFacts;
 
@@ -39,6 +39,8 @@ pub(crate) struct Flow {
     pub(crate) drain: DrainWatch,
     /// Interim answers on their way to the client.
     pub(crate) interim: Arc<Interim>,
+    /// What makes hyper pass interim answers on, for requests without a body; made for the first.
+    pub(crate) listening: OnceLock<Extensions>,
     /// The other end of a tunnel that a request has asked for; taken when the answer is out.
     pub(crate) switched: Mutex<Option<Switched>>,
     /// What its handshake got; none in clear.

@@ -38,6 +38,8 @@ mod body;
 
 pub mod tls;
 
+mod bell;
+
 pub mod middleware;
 
 pub mod message;

@@ -1,7 +1,8 @@
 //! Serves requests over HTTP/1.
 
 use std::convert::Infallible;
-use std::pin::pin;
+use std::future::Future;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
@@ -14,16 +15,17 @@ use hyper::server::conn::http1;
 use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::io::AsyncWriteExt;
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep};
 
 use crate::connection::guard::{Awaiting, Guard, Times};
+use crate::connection::seldom::Seldom;
 use crate::connection::{Ends, linger};
-use crate::executor;
+use crate::executor::{self, Answering};
 use crate::floor::Limit;
 use crate::flow::Flow;
 use crate::registry::ConnectionKind;
 use crate::response::{Closed, ResponseBody};
-use crate::shared::Drain;
+use crate::shared::{Drain, DrainWatch};
 use crate::tls::stream::ClientStream;
 
 /// Serves a connection of which `read` has already been read.
@@ -35,9 +37,9 @@ pub(super) async fn serve(stream: ClientStream, read: Bytes, flow: Arc<Flow>) {
     let Ok(guard) = guard else { return };
     let times = guard.times();
     let closing = AtomicBool::new(false);
-    let service = service_fn(|request: Request<Incoming>| {
-        // Taking the stream back at the end asks for a future that may move.
-        Box::pin(answer(&flow, request, &closing))
+    let service = service_fn(|request: Request<Incoming>| Answer {
+        answering: executor::answer(&flow, request),
+        closing: &closing,
     });
     let header_bytes = flow.shared.settings.floor.header_bytes;
     let mut connection = http1::Builder::new()
@@ -74,18 +76,24 @@ pub(super) async fn serve(stream: ClientStream, read: Bytes, flow: Arc<Flow>) {
     }
 }
 
-/// Answers a request, or notes that a rule closes the connection: then nothing is answered, and the
-/// connection ends as soon as earlier answers are out.
-async fn answer(
-    flow: &Arc<Flow>,
-    request: Request<Incoming>,
-    closing: &AtomicBool,
-) -> Result<Response<ResponseBody>, Infallible> {
-    match executor::answer(flow, request).await {
-        Ok(response) => Ok(response),
-        Err(Closed) => {
-            closing.store(true, Ordering::Relaxed);
-            std::future::pending().await
+/// The answer to a request, or the note that a rule closes the connection: then nothing is answered,
+/// and the connection ends as soon as earlier answers are out.
+struct Answer<'a> {
+    answering: Answering<'a>,
+    closing: &'a AtomicBool,
+}
+
+impl Future for Answer<'_> {
+    type Output = Result<Response<ResponseBody>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        match std::task::ready!(Pin::new(&mut this.answering).poll(cx)) {
+            Ok(response) => Poll::Ready(Ok(response)),
+            Err(Closed) => {
+                this.closing.store(true, Ordering::Relaxed);
+                Poll::Pending
+            }
         }
     }
 }
@@ -129,30 +137,55 @@ where
     let mut keeper = Keeper { flow, times, closing, drain, closed_after: None, was_active: false };
     let mut timer = pin!(tokio::time::sleep_until(keeper.next_look(Instant::now())));
     loop {
-        tokio::select! {
-            biased;
-            ended = std::future::poll_fn(|cx| keeper.poll(connection, cx)) => return ended,
-            changed = watch.changed() => match changed {
-                Ok(()) => {
-                    keeper.drain = *watch.borrow_and_update();
-                    timer.as_mut().reset(Instant::now());
-                }
-                // The daemon never drops a listener's watch while it has connections.
-                Err(_) => return End::Dropped,
-            },
-            () = timer.as_mut() => {
+        let call = {
+            let next = pin!(next_call(&mut watch, timer.as_mut()));
+            let mut next = Seldom::new(next);
+            let next = std::future::poll_fn(|cx| match keeper.poll(connection, cx) {
+                Poll::Ready(ended) => Poll::Ready(Call::End(ended)),
+                Poll::Pending => Pin::new(&mut next).poll(cx),
+            });
+            next.await
+        };
+        match call {
+            Call::Drain(drain) => {
+                keeper.drain = drain;
+                timer.as_mut().reset(Instant::now());
+            }
+            Call::Look => {
                 let now = Instant::now();
                 match keeper.look(now) {
                     Look::Fine => {}
                     Look::Close => {
                         keeper.closed_after = Some(keeper.requests());
-                        std::pin::Pin::new(&mut *connection).graceful_shutdown();
+                        Pin::new(&mut *connection).graceful_shutdown();
                     }
                     Look::End(end) => return end,
                 }
                 timer.as_mut().reset(keeper.next_look(now));
             }
+            Call::End(end) => return end,
         }
+    }
+}
+
+/// What a connection is called for beside its traffic.
+enum Call {
+    /// The listener's drain has changed.
+    Drain(Option<Drain>),
+    /// It is time to look at the times.
+    Look,
+    End(End),
+}
+
+async fn next_call(watch: &mut DrainWatch, timer: Pin<&mut Sleep>) -> Call {
+    tokio::select! {
+        biased;
+        changed = watch.changed() => match changed {
+            Ok(()) => Call::Drain(*watch.borrow_and_update()),
+            // The daemon never drops a listener's watch while it has connections.
+            Err(_) => Call::End(End::Dropped),
+        },
+        () = timer => Call::Look,
     }
 }
 

@@ -26,7 +26,8 @@ pub(super) async fn close(mut stream: ClientStream) {
 
 async fn forget(stream: &mut TcpStream, pause: Duration, time: Duration) {
     let last = Instant::now() + time;
-    let mut forgotten = [0_u8; 8192];
+    // On the heap, and not in the task of every connection from its beginning.
+    let mut forgotten = vec![0_u8; 8192];
     let mut count = 0;
     while count < BYTES {
         let end = last.min(Instant::now() + pause);

@@ -8,10 +8,11 @@ mod http2;
 mod linger;
 mod pace;
 mod secure;
+mod seldom;
 
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use bytes::Bytes;
 use tokio::net::TcpStream;
@@ -211,6 +212,7 @@ impl Connection {
             shared: self.shared,
             drain: self.drain,
             interim: Arc::new(Interim::default()),
+            listening: OnceLock::new(),
             switched: Mutex::default(),
             rate: Mutex::default(),
             tls: self.secured,

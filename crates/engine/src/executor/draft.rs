@@ -127,9 +127,9 @@ impl Draft {
         }
     }
 
-    /// Gives up the parts that were sent.
-    pub(super) fn into_parts(self) -> Parts {
-        self.parts
+    /// Gives up method and header fields.
+    pub(super) fn take(&mut self) -> (Method, HeaderMap) {
+        (std::mem::take(&mut self.parts.method), std::mem::take(&mut self.parts.headers))
     }
 
     /// The path, normalised and as rewritten so far.

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use http::uri::{Authority, Parts as UriParts, PathAndQuery, Scheme};
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, Version, header};
+use http::{
+    Extensions, HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, Version, header,
+};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use vane_core::graph::RuleId;
@@ -29,7 +31,9 @@ pub(super) struct Forwarding<'a> {
     origin: &'a Origin,
     timeouts: ForwardTimeouts,
     spoken: Spoken,
-    request: Request<RequestBody>,
+    request: Box<Request<RequestBody>>,
+    /// What passes interim answers on, where the request does not carry it.
+    listening: Option<&'a Extensions>,
     /// What becomes of its body; nothing where it has none.
     body: Option<Arc<BodyWatch>>,
     /// Whether it asks for another protocol.
@@ -44,13 +48,14 @@ impl Forwarding<'_> {
     }
 
     /// Sends the request and brings the answer back, or the answer to its failure.
-    pub(super) async fn run(self) -> Response<ResponseBody> {
+    pub(super) async fn run(self: Box<Self>) -> Response<ResponseBody> {
         let exchange = Exchange {
             pool: &self.flow.worker.pool,
             registry: &self.flow.worker.registry,
             origin: self.origin,
             timeouts: self.timeouts,
             body: self.body,
+            extensions: self.listening,
         };
         let answer = match self.spoken {
             Spoken::Http1 => exchange.send_http1(self.request).await,
@@ -74,14 +79,16 @@ fn accept(
     exchange: &Exchange<'_>,
     upgrade: bool,
 ) -> Result<Response<ResponseBody>, Failure> {
-    match answer {
-        Answer::Response(response) => Ok(returned(response.map(ResponseBody::upstream), false)),
-        Answer::Switched(..) if !upgrade => Err(Failure::new(FailureKind::Protocol)),
+    let (mut response, upgraded) = match answer {
+        Answer::Response(response) => (response.map(ResponseBody::upstream), false),
+        Answer::Switched(..) if !upgrade => return Err(Failure::new(FailureKind::Protocol)),
         Answer::Switched(head, stream, read) => {
             flow.switch(Switched { stream, read, idle: exchange.timeouts.idle });
-            Ok(returned(head.map(|()| ResponseBody::whole(bytes::Bytes::new())), true))
+            (head.map(|()| ResponseBody::whole(bytes::Bytes::new())), true)
         }
-    }
+    };
+    hand_back(&mut response, upgraded);
+    Ok(response)
 }
 
 fn report(flow: &Flow, rule: RuleId, origin: &Origin, failure: &Failure) {
@@ -99,40 +106,56 @@ fn report(flow: &Flow, rule: RuleId, origin: &Origin, failure: &Failure) {
 impl<'a> Matched<'a> {
     /// Prepares `forward`; a body that is known to be too large is refused here.
     pub(super) fn forward(
-        self,
+        &mut self,
         forward: &Forward,
         body: Incoming,
         edits: Edits<'a>,
     ) -> Decision<'a> {
         let (flow, rule) = (self.flow, self.rule);
-        let limits = self.body_limits();
-        if let Err(failure) = self.check_length(&limits) {
-            let mut response = failed(&failure);
-            edits.apply(&mut response);
-            return Decision::Answer(response);
-        }
+        let (body, watch) = match self.body(body) {
+            Ok(body) => body,
+            Err(failure) => {
+                let mut response = failed(&failure);
+                edits.apply(&mut response);
+                return Decision::Answer(response);
+            }
+        };
         let origin = flow.program.server(forward.upstream);
-        let expects = expects_continue(self.draft.headers());
-        let (body, watch) = RequestBody::new(body, limits, expects);
         let spoken = Spoken::to(origin, forward.version);
         let client_is_http1 = self.draft.version() == Version::HTTP_11;
         let (mut request, upgrade) = self.request(forward, origin, spoken, body);
+        let mut listening = None;
         if client_is_http1 && spoken == Spoken::Http1 {
-            listen_to_interim(&mut request, Arc::clone(&flow.interim), watch.clone());
+            if let Some(body) = &watch {
+                *request.extensions_mut() = listen(&flow.interim, Some(Arc::clone(body)));
+            } else {
+                listening = Some(flow.listening.get_or_init(|| listen(&flow.interim, None)));
+            }
         }
         let timeouts = forward.timeouts;
         let body = watch;
-        Decision::Forward(Forwarding {
+        Decision::Forward(Box::new(Forwarding {
             flow,
             rule,
             origin,
             timeouts,
             spoken,
             request,
+            listening,
             body,
             upgrade,
             edits,
-        })
+        }))
+    }
+
+    /// Its body, and what will become of it where there is one.
+    fn body(&self, body: Incoming) -> Result<(RequestBody, Option<Arc<BodyWatch>>), Failure> {
+        if body.is_end_stream() {
+            return Ok((RequestBody::Empty, None));
+        }
+        let limits = self.body_limits();
+        self.check_length(&limits)?;
+        Ok(RequestBody::new(body, limits, expects_continue(self.draft.headers())))
     }
 
     fn body_limits(&self) -> BodyLimits {
@@ -157,28 +180,33 @@ impl<'a> Matched<'a> {
 
     /// The request that goes to the server, and whether it asks for an upgrade.
     fn request(
-        mut self,
+        &mut self,
         forward: &Forward,
         origin: &Origin,
         spoken: Spoken,
         body: RequestBody,
-    ) -> (Request<RequestBody>, bool) {
-        let host = self.host(forward, origin);
-        self.set_forwarded();
+    ) -> (Box<Request<RequestBody>>, bool) {
+        let sent_host = self.sent_host();
+        let host = self.host(forward, origin, sent_host.as_ref());
+        self.set_forwarded(sent_host.as_ref());
         let target = self.draft.target();
-        let parts = self.draft.into_parts();
-        let mut headers = parts.headers;
+        let client_is_http11 = self.draft.version() == Version::HTTP_11;
+        let (method, mut headers) = self.draft.take();
         let hops = hop_by_hop::strip_request(&mut headers);
-        let switchable = parts.version == Version::HTTP_11 && spoken == Spoken::Http1;
+        let switchable = client_is_http11 && spoken == Spoken::Http1;
         let hops = RequestHops { upgrade: hops.upgrade.filter(|_| switchable), ..hops };
         let upgrade = hops.upgrade.is_some();
         put_back(&mut headers, hops, spoken);
-        let mut request = Request::new(body);
-        *request.method_mut() = parts.method;
+        let mut request = Box::new(Request::new(body));
+        *request.method_mut() = method;
         match spoken {
             Spoken::Http1 => {
-                headers.insert(header::HOST, host);
-                join_cookies(&mut headers);
+                if headers.len() > headers.keys_len() {
+                    join_cookies(&mut headers);
+                    headers.insert(header::HOST, host);
+                } else if headers.get(header::HOST) != Some(&host) {
+                    headers.insert(header::HOST, host);
+                }
                 frame(&mut headers, request.body());
                 *request.uri_mut() = Uri::from(target);
             }
@@ -192,13 +220,13 @@ impl<'a> Matched<'a> {
         (request, upgrade)
     }
 
-    fn host(&self, forward: &Forward, origin: &Origin) -> HeaderValue {
+    fn host(&self, forward: &Forward, origin: &Origin, sent: Option<&HeaderValue>) -> HeaderValue {
         let own = || {
             HeaderValue::from_str(origin.authority.as_str())
                 .unwrap_or(HeaderValue::from_static("localhost"))
         };
         match &forward.host {
-            ForwardedHost::Preserve => self.sent_host().unwrap_or_else(own),
+            ForwardedHost::Preserve => sent.cloned().unwrap_or_else(own),
             ForwardedHost::Upstream => own(),
             ForwardedHost::Template(template) => {
                 let value = render(template, &self.draft.facts(&self.flow.facts), unix_ms);
@@ -214,9 +242,8 @@ impl<'a> Matched<'a> {
         }
     }
 
-    fn set_forwarded(&mut self) {
-        let host = self.sent_host();
-        let seen = Seen { peer: &self.flow.peer, scheme: self.flow.scheme(), host: host.as_ref() };
+    fn set_forwarded(&mut self, host: Option<&HeaderValue>) {
+        let seen = Seen { peer: &self.flow.peer, scheme: self.flow.scheme(), host };
         let trusted = &self.flow.program.graph.trusted_proxies;
         forwarded::set(self.draft.headers_mut(), &seen, trusted);
     }
@@ -273,13 +300,11 @@ fn expects_continue(headers: &HeaderMap) -> bool {
     expect.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
 }
 
-/// Passes interim answers on, and lets a body go when the server asks for it.
-fn listen_to_interim(
-    request: &mut Request<RequestBody>,
-    interim: Arc<Interim>,
-    body: Option<Arc<BodyWatch>>,
-) {
-    hyper::ext::on_informational(request, move |head| {
+/// What makes hyper pass interim answers on, and lets a body go when the server asks for it.
+fn listen(interim: &Arc<Interim>, body: Option<Arc<BodyWatch>>) -> Extensions {
+    let interim = Arc::clone(interim);
+    let mut carrier = Request::new(());
+    hyper::ext::on_informational(&mut carrier, move |head| {
         if head.status() == StatusCode::CONTINUE {
             // The client is told by hyper as soon as its body is read.
             return body.iter().for_each(|body| body.release());
@@ -290,20 +315,23 @@ fn listen_to_interim(
         hop_by_hop::strip_response(passed.headers_mut(), false);
         interim.push(&passed);
     });
+    carrier.into_parts().0.extensions
 }
 
-/// An answer as the client gets it.
-fn returned(mut response: Response<ResponseBody>, upgraded: bool) -> Response<ResponseBody> {
+/// Makes of an answer what the client gets.
+fn hand_back(response: &mut Response<ResponseBody>, upgraded: bool) {
     *response.version_mut() = Version::HTTP_11;
-    if response.headers().contains_key(header::TRANSFER_ENCODING) {
-        response.headers_mut().remove(header::CONTENT_LENGTH);
+    let headers = response.headers_mut();
+    if !hop_by_hop::has_any(headers) {
+        return;
     }
-    let upgrade = response.headers().get(header::UPGRADE).cloned().filter(|_| upgraded);
-    hop_by_hop::strip_response(response.headers_mut(), false);
+    if headers.contains_key(header::TRANSFER_ENCODING) {
+        headers.remove(header::CONTENT_LENGTH);
+    }
+    let upgrade = headers.get(header::UPGRADE).cloned().filter(|_| upgraded);
+    hop_by_hop::strip_response(headers, false);
     if let Some(upgrade) = upgrade {
-        let connection = HeaderValue::from_static("upgrade");
-        response.headers_mut().insert(header::CONNECTION, connection);
-        response.headers_mut().insert(header::UPGRADE, upgrade);
+        headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+        headers.insert(header::UPGRADE, upgrade);
     }
-    response
 }

@@ -6,7 +6,10 @@ mod draft;
 mod forward;
 mod respond;
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::{Arc, PoisonError};
+use std::task::{Context, Poll};
 use std::time::Instant;
 
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
@@ -23,7 +26,7 @@ use crate::floor::Limit;
 use crate::flow::Flow;
 use crate::middleware::headers::{self, PreparedEdit};
 use crate::middleware::{rate_limit, rewrite};
-use crate::registry::ConnectionKind;
+use crate::registry::{Active, ConnectionKind};
 use crate::response::{Closed, ResponseBody, limited, plain, refused};
 
 /// Answers one request.
@@ -33,26 +36,62 @@ use crate::response::{Closed, ResponseBody, limited, plain, refused};
 ///
 /// # Cancel safety
 /// Dropping the future gives the exchange up; its upstream connection is closed, not reused.
-pub(crate) async fn answer(
-    flow: &Arc<Flow>,
-    request: Request<Incoming>,
-) -> Result<Response<ResponseBody>, Closed> {
+pub(crate) fn answer(flow: &Arc<Flow>, request: Request<Incoming>) -> Answering<'_> {
     let active = flow.place.begin_request();
-    let version = request.version();
+    let ending = Ending { flow, active, version: request.version() };
     let has_rest = !is_small(request.body());
-    let (mut response, unread) = match decide(flow, request)? {
-        Decision::Answer(response) => (response, has_rest),
-        Decision::Forward(forwarding) => {
-            let body = forwarding.body();
-            let response = forwarding.run().await;
-            (response, body.is_some_and(|body| body.finished().is_none()))
+    match decide(flow, request) {
+        Ok(Decision::Answer(response)) => Answering::Now(Some(Ok(ending.of(response, has_rest)))),
+        Ok(Decision::Forward(forwarding)) => {
+            Answering::Later(Box::pin(ending.forwarded(forwarding)))
         }
-    };
-    if version < Version::HTTP_2 && (unread || flow.is_leaving()) {
-        say_close(&mut response);
+        Err(closed) => Answering::Now(Some(Err(closed))),
     }
-    response.body_mut().keep(active);
-    Ok(response)
+}
+
+/// The answer to a request: there at once, or waited for. Only what waits is kept on the heap,
+/// and it does not carry the request.
+#[expect(clippy::large_enum_variant, reason = "an answer that is there is handed on at once")]
+pub(crate) enum Answering<'a> {
+    /// There; taken when it is asked for.
+    Now(Option<Result<Response<ResponseBody>, Closed>>),
+    /// On its way.
+    Later(Pin<Box<dyn Future<Output = Response<ResponseBody>> + Send + 'a>>),
+}
+
+impl Future for Answering<'_> {
+    type Output = Result<Response<ResponseBody>, Closed>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.get_mut() {
+            Self::Now(answer) => Poll::Ready(answer.take().expect("an answer is taken once")),
+            Self::Later(waiting) => waiting.as_mut().poll(cx).map(Ok),
+        }
+    }
+}
+
+/// What is done to every answer.
+struct Ending<'a> {
+    flow: &'a Flow,
+    active: Active,
+    version: Version,
+}
+
+impl Ending<'_> {
+    async fn forwarded(self, forwarding: Box<Forwarding<'_>>) -> Response<ResponseBody> {
+        let body = forwarding.body();
+        let response = forwarding.run().await;
+        self.of(response, body.is_some_and(|body| body.finished().is_none()))
+    }
+
+    /// `unread` says that a part of the request's body will not be read.
+    fn of(self, mut response: Response<ResponseBody>, unread: bool) -> Response<ResponseBody> {
+        if self.version < Version::HTTP_2 && (unread || self.flow.is_leaving()) {
+            say_close(&mut response);
+        }
+        response.body_mut().keep(self.active);
+        response
+    }
 }
 
 /// Whether hyper reads what is left of a body by itself once its request is answered.
@@ -70,9 +109,10 @@ fn say_close(response: &mut Response<ResponseBody>) {
 
 /// What a request comes to. Everything up to here waits for nothing, so that what does wait, and
 /// is kept for as long, is small.
+#[expect(clippy::large_enum_variant, reason = "an answer that is there is handed on at once")]
 enum Decision<'a> {
     Answer(Response<ResponseBody>),
-    Forward(Forwarding<'a>),
+    Forward(Box<Forwarding<'a>>),
 }
 
 fn decide(flow: &Arc<Flow>, request: Request<Incoming>) -> Result<Decision<'_>, Closed> {

@@ -68,7 +68,7 @@ impl<'a> Authority<'a> {
     }
 
     fn parse(text: &'a str) -> Result<Self, AuthorityError> {
-        let Some(HostPort { host, port }) = host::parse(text.as_bytes()) else {
+        let Some(HostPort { host, port }) = host::parse(text) else {
             return Err(if text.contains('@') {
                 AuthorityError::UserInfo
             } else if text.is_empty() || text.starts_with(':') {

@@ -3,18 +3,28 @@
 //! [RFC 7239](https://www.rfc-editor.org/rfc/rfc7239).
 
 use std::net::IpAddr;
+use std::sync::{Mutex, PoisonError};
 
-use bytes::{BufMut as _, Bytes, BytesMut};
+use bytes::{BufMut as _, BytesMut};
 use http::header::FORWARDED;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use ipnet::IpNet;
 
 /// The peer of a connection, in the forms that the fields want. Made once for a connection.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Peer {
     address: IpAddr,
     text: HeaderValue,
     node: Box<str>,
+    last: Mutex<Option<Element>>,
+}
+
+/// What was last said of the peer, and of what else it was made.
+#[derive(Debug)]
+struct Element {
+    scheme: &'static str,
+    host: HeaderValue,
+    text: HeaderValue,
 }
 
 impl Peer {
@@ -26,7 +36,27 @@ impl Peer {
             IpAddr::V6(address) => format!("for=\"[{address}]\""),
         };
         let text = text.expect("an address is a legal header value");
-        Self { address, text, node: node.into() }
+        Self { address, text, node: node.into(), last: Mutex::default() }
+    }
+}
+
+impl Seen<'_> {
+    /// The one element that says it all; nothing where the host would make it illegal. The
+    /// requests of a connection are mostly for one host.
+    fn element(&self) -> Option<HeaderValue> {
+        let mut last = self.peer.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let host = self.host.unwrap_or(&NO_HOST);
+        if let Some(last) = &*last
+            && last.scheme == self.scheme
+            && last.host == host
+        {
+            return Some(last.text.clone());
+        }
+        let mut text = BytesMut::with_capacity(TYPICAL);
+        write_element(&mut text, self);
+        let text = HeaderValue::from_maybe_shared(text.freeze()).ok()?;
+        *last = Some(Element { scheme: self.scheme, host: host.clone(), text: text.clone() });
+        Some(text)
     }
 }
 
@@ -48,20 +78,13 @@ pub struct Seen<'a> {
 /// value of its own (no host) is left out.
 pub fn set(headers: &mut HeaderMap, seen: &Seen<'_>, trusted_proxies: &[IpNet]) {
     let trusted = is_trusted(seen.peer.address, trusted_proxies);
-    let mut text = BytesMut::with_capacity(TYPICAL);
-
-    append_to(&mut text, headers, &X_FORWARDED_FOR, trusted);
-    if text.is_empty() {
-        headers.insert(X_FORWARDED_FOR, seen.peer.text.clone());
+    if trusted {
+        append(headers, X_FORWARDED_FOR, Some(seen.peer.text.clone()));
+        append(headers, FORWARDED, seen.element());
     } else {
-        text.put_slice(seen.peer.text.as_bytes());
-        insert(headers, X_FORWARDED_FOR, text.split().freeze());
+        headers.insert(X_FORWARDED_FOR, seen.peer.text.clone());
+        insert(headers, FORWARDED, seen.element());
     }
-
-    append_to(&mut text, headers, &FORWARDED, trusted);
-    write_element(&mut text, seen);
-    insert(headers, FORWARDED, text.freeze());
-
     if !(trusted && headers.contains_key(X_FORWARDED_PROTO)) {
         headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(seen.scheme));
     }
@@ -78,15 +101,18 @@ pub fn is_trusted(peer: IpAddr, trusted_proxies: &[IpNet]) -> bool {
     trusted_proxies.iter().any(|network| network.contains(&peer))
 }
 
-/// Starts a list with the lines that are there already, where they count.
-fn append_to(text: &mut BytesMut, headers: &HeaderMap, name: &HeaderName, trusted: bool) {
-    if !trusted {
-        return;
-    }
-    for line in headers.get_all(name).iter().filter(|line| !line.is_empty()) {
+/// Makes one list of the lines that are there already and of what comes last.
+fn append(headers: &mut HeaderMap, name: HeaderName, last: Option<HeaderValue>) {
+    let mut text = BytesMut::with_capacity(TYPICAL);
+    for line in headers.get_all(&name).iter().filter(|line| !line.is_empty()) {
         text.put_slice(line.as_bytes());
         text.put_slice(b", ");
     }
+    let whole = last.and_then(|last| {
+        text.put_slice(last.as_bytes());
+        HeaderValue::from_maybe_shared(text.freeze()).ok()
+    });
+    insert(headers, name, whole);
 }
 
 /// One `forwarded-element`. Colons need quotes, and so does every host that is not a token.
@@ -119,13 +145,15 @@ fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
-/// Replaces the field; one that would be empty or illegal goes instead.
-fn insert(headers: &mut HeaderMap, name: HeaderName, value: Bytes) {
-    match HeaderValue::from_maybe_shared(value) {
-        Ok(value) if !value.is_empty() => drop(headers.insert(name, value)),
-        _ => drop(headers.remove(name)),
+/// Replaces the field; one that would be illegal goes instead.
+fn insert(headers: &mut HeaderMap, name: HeaderName, value: Option<HeaderValue>) {
+    match value {
+        Some(value) => drop(headers.insert(name, value)),
+        None => drop(headers.remove(name)),
     }
 }
+
+static NO_HOST: HeaderValue = HeaderValue::from_static("");
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");

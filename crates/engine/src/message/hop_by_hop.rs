@@ -61,6 +61,11 @@ pub fn strip_response(headers: &mut HeaderMap, keep_upgrade: bool) {
     }
 }
 
+/// Whether a message has any of the fields that are taken away.
+pub fn has_any(headers: &HeaderMap) -> bool {
+    Present::among(headers).any
+}
+
 /// Which of the fields in question a message has, found in one pass over its names: most
 /// messages have none, and each look-up of a field that is not there costs a hash.
 #[derive(Debug, Clone, Copy, Default)]

@@ -2,14 +2,14 @@
 //! and once more where that cannot do anything twice.
 
 use std::future::Future;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::Poll;
 
-use http::{Request, Response, StatusCode};
+use http::{Extensions, Request, Response, StatusCode};
 use hyper::body::Incoming;
-use hyper::client::conn::TrySendError;
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep};
 use vane_core::rules::action::{ForwardTimeouts, ForwardVersion};
 use vane_core::value::url::Scheme;
 
@@ -18,7 +18,7 @@ use crate::registry::Registry;
 use crate::upstream::answer::{AnswerBody, Lease};
 use crate::upstream::connect::Stream;
 use crate::upstream::failure::{Failure, FailureKind, Lost, is_idempotent};
-use crate::upstream::http1::Http1;
+use crate::upstream::http1::{Http1, Sent};
 use crate::upstream::http2::{self, Http2};
 use crate::upstream::origin::Origin;
 use crate::upstream::pool::Pool;
@@ -36,6 +36,8 @@ pub(crate) struct Exchange<'a> {
     pub(crate) timeouts: ForwardTimeouts,
     /// What becomes of the request's body; none where it has none.
     pub(crate) body: Option<Arc<BodyWatch>>,
+    /// What HTTP/1.1 is to be asked for beside the request's own; set on each attempt.
+    pub(crate) extensions: Option<&'a Extensions>,
 }
 
 /// What a server answered.
@@ -78,7 +80,7 @@ impl Exchange<'_> {
     /// Dropping the future ends the exchange; its connection is closed, not reused.
     pub(crate) async fn send_http1(
         &self,
-        mut request: Request<RequestBody>,
+        mut request: Box<Request<RequestBody>>,
     ) -> Result<Answer, Failure> {
         let repeatable = self.body.is_none() && is_idempotent(request.method());
         while let Some(connection) = self.pool.take_http1(self.origin.id, !repeatable) {
@@ -87,7 +89,7 @@ impl Exchange<'_> {
                 Ok(answer) => return Ok(answer),
                 Err((failure, unsent)) => {
                     let lost = Lost { unsent: unsent.is_some(), reused: true, repeatable };
-                    request = match unsent.map(|unsent| *unsent).or(spare) {
+                    request = match unsent.or(spare) {
                         Some(again) if self.may_retry(&failure, lost) => again,
                         _ => return Err(failure),
                     };
@@ -109,9 +111,14 @@ impl Exchange<'_> {
     async fn over_http1(
         &self,
         mut connection: Box<Http1>,
-        request: Request<RequestBody>,
+        mut request: Box<Request<RequestBody>>,
     ) -> Result<Answer, (Failure, Option<Box<Request<RequestBody>>>)> {
-        let response = self.in_time(connection.send(request)).await?;
+        if let Some(extensions) = self.extensions {
+            request.extensions_mut().clone_from(extensions);
+        }
+        let sent = pin!(connection.send(*request));
+        let (answer, timer) = connection.answer(sent);
+        let response = self.in_time(answer, timer).await?;
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             let (stream, read) = connection.into_stream();
             return Ok(Answer::Switched(response.map(drop), stream, read));
@@ -140,7 +147,7 @@ impl Exchange<'_> {
     /// Dropping the future ends the exchange; its connection is closed, not reused.
     pub(crate) async fn send_http2(
         &self,
-        mut request: Request<RequestBody>,
+        mut request: Box<Request<RequestBody>>,
     ) -> Result<Answer, Failure> {
         let repeatable = self.body.is_none() && is_idempotent(request.method());
         if let Some(sender) = self.pool.http2(self.origin.id) {
@@ -149,7 +156,7 @@ impl Exchange<'_> {
                 Ok(answer) => return Ok(answer),
                 Err((failure, unsent)) => {
                     let lost = Lost { unsent: unsent.is_some(), reused: true, repeatable };
-                    request = match unsent.map(|unsent| *unsent).or(spare) {
+                    request = match unsent.or(spare) {
                         Some(again) if self.may_retry(&failure, lost) => again,
                         _ => return Err(failure),
                     };
@@ -179,9 +186,11 @@ impl Exchange<'_> {
     async fn over_http2(
         &self,
         mut sender: Http2,
-        request: Request<RequestBody>,
+        request: Box<Request<RequestBody>>,
     ) -> Result<Answer, (Failure, Option<Box<Request<RequestBody>>>)> {
-        let response = self.in_time(sender.try_send_request(request)).await?;
+        let sent = pin!(sender.try_send_request(*request));
+        let timer = pin!(tokio::time::sleep_until(Instant::now()));
+        let response = self.in_time(sent, timer).await?;
         let body = |incoming| AnswerBody::new(incoming, None, self.timeouts.idle);
         Ok(Answer::Response(response.map(body)))
     }
@@ -194,23 +203,30 @@ impl Exchange<'_> {
     /// than the broken connection that follows from it.
     async fn in_time(
         &self,
-        sent: impl Future<Output = Result<Response<Incoming>, TrySendError<Request<RequestBody>>>>,
+        mut sent: impl Future<Output = Sent> + Unpin,
+        mut timer: Pin<&mut Sleep>,
     ) -> Result<Response<Incoming>, (Failure, Option<Box<Request<RequestBody>>>)> {
-        let mut sent = pin!(sent);
-        let mut deadline = Instant::now() + self.timeouts.response;
-        let outcome = loop {
-            match tokio::time::timeout_at(deadline, sent.as_mut()).await {
-                Ok(outcome) => break outcome,
-                Err(_) => match self.later(deadline) {
-                    Some(later) => deadline = later,
-                    None => return Err((Failure::new(FailureKind::ResponseTimeout), None)),
-                },
+        timer.as_mut().reset(Instant::now() + self.timeouts.response);
+        let outcome = std::future::poll_fn(|cx| {
+            if let Poll::Ready(outcome) = Pin::new(&mut sent).poll(cx) {
+                return Poll::Ready(Some(outcome));
             }
-        };
-        outcome.map_err(|mut error| {
-            let unsent = error.take_message().map(Box::new);
-            (self.explain(error.into_error()), unsent)
-        })
+            while timer.as_mut().poll(cx).is_ready() {
+                match self.later(timer.deadline()) {
+                    Some(later) => timer.as_mut().reset(later),
+                    None => return Poll::Ready(None),
+                }
+            }
+            Poll::Pending
+        });
+        match outcome.await {
+            Some(Ok(response)) => Ok(response),
+            Some(Err(mut error)) => {
+                let unsent = error.take_message().map(Box::new);
+                Err((self.explain(error.into_error()), unsent))
+            }
+            None => Err((Failure::new(FailureKind::ResponseTimeout), None)),
+        }
     }
 
     /// The time for an answer counts from the last byte of the request, or from the last piece
@@ -242,12 +258,11 @@ impl Exchange<'_> {
 }
 
 /// The same request once more; only for one without a body.
-fn copy(request: &Request<RequestBody>) -> Request<RequestBody> {
-    let mut copy = Request::new(RequestBody::Empty);
-    *copy.method_mut() = request.method().clone();
-    *copy.uri_mut() = request.uri().clone();
+fn copy(request: &Request<RequestBody>) -> Box<Request<RequestBody>> {
+    let mut copy = Box::new(Request::new(RequestBody::Empty));
+    copy.method_mut().clone_from(request.method());
+    copy.uri_mut().clone_from(request.uri());
     *copy.version_mut() = request.version();
     *copy.headers_mut() = request.headers().clone();
-    *copy.extensions_mut() = request.extensions().clone();
     copy
 }

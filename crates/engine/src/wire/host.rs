@@ -25,47 +25,72 @@ pub const MAX_HOST_PORT: usize = MAX_HOST + 6;
 /// Nothing where the text is empty, has user information, a comma, a percent escape, an address
 /// of a future version, a zone, an empty port, or a port above 65535: legal or not, parsers
 /// disagree about these.
-pub fn parse(text: &[u8]) -> Option<HostPort<'_>> {
-    let text = std::str::from_utf8(text).ok().filter(|text| text.len() <= MAX_HOST_PORT)?;
-    let (host, rest) = text.split_at(host_length(text)?);
-    if host.is_empty() || host.len() > MAX_HOST {
+pub fn parse(text: &str) -> Option<HostPort<'_>> {
+    let (length, port) = split(text.as_bytes())?;
+    Some(HostPort { host: text.get(..length)?, port })
+}
+
+/// Whether [`parse`] reads it.
+pub fn is_legal(text: &[u8]) -> bool {
+    split(text).is_some()
+}
+
+/// The length of the host at the start, and the port behind it.
+fn split(text: &[u8]) -> Option<(usize, Option<u16>)> {
+    let length = host_length(text)?;
+    if length == 0 || length > MAX_HOST || text.len() > MAX_HOST_PORT {
         return None;
     }
-    let port = match rest.strip_prefix(':') {
-        Some(digits) => Some(port(digits)?),
-        None if rest.is_empty() => None,
-        None => return None,
-    };
-    Some(HostPort { host, port })
+    match &text[length..] {
+        [] => Some((length, None)),
+        [b':', digits @ ..] => Some((length, Some(port(digits)?))),
+        _ => None,
+    }
 }
 
 /// The length of the host at the start of `text`, brackets included.
-fn host_length(text: &str) -> Option<usize> {
-    match text.strip_prefix('[') {
+fn host_length(text: &[u8]) -> Option<usize> {
+    match text.strip_prefix(b"[") {
         Some(rest) => {
-            let end = rest.find(']')?;
-            rest[..end].parse::<Ipv6Addr>().ok().map(|_| end + 2)
+            let end = memchr::memchr(b']', rest)?;
+            let address = std::str::from_utf8(&rest[..end]).ok()?;
+            address.parse::<Ipv6Addr>().ok().map(|_| end + 2)
         }
-        None => Some(text.bytes().position(|byte| !is_name(byte)).unwrap_or(text.len())),
+        None => Some(text.iter().position(|&byte| !NAME[usize::from(byte)]).unwrap_or(text.len())),
     }
 }
 
-fn port(digits: &str) -> Option<u16> {
-    let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-    if plain { digits.parse().ok() } else { None }
+fn port(digits: &[u8]) -> Option<u16> {
+    if digits.is_empty() {
+        return None;
+    }
+    digits.iter().try_fold(0_u16, |number, byte| {
+        let digit = byte.is_ascii_digit().then(|| u16::from(byte - b'0'))?;
+        number.checked_mul(10)?.checked_add(digit)
+    })
 }
 
 /// `unreserved` and `sub-delims` of RFC 3986 without the comma.
-fn is_name(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~!$&'()*+;=".contains(&byte)
-}
+static NAME: [bool; 256] = {
+    let mut set = [false; 256];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        set[byte as usize] = byte.is_ascii_alphanumeric()
+            || matches!(
+                byte,
+                b'-' | b'.' | b'_' | b'~' | b'!' | b'$' | b'&'..=b'*' | b'+' | b';' | b'='
+            );
+        byte += 1;
+    }
+    set
+};
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn read(text: &str) -> Option<(&str, Option<u16>)> {
-        parse(text.as_bytes()).map(|read| (read.host, read.port))
+        parse(text).map(|read| (read.host, read.port))
     }
 
     #[test]

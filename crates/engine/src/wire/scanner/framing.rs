@@ -90,7 +90,7 @@ impl Framing {
             return Err(ViolationKind::RepeatedHost);
         }
         self.host = true;
-        host::parse(value).map(drop).ok_or(ViolationKind::Host)
+        if host::is_legal(value) { Ok(()) } else { Err(ViolationKind::Host) }
     }
 
     fn transfer_encoding(&mut self, value: &[u8]) -> Result<(), ViolationKind> {
