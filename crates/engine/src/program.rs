@@ -15,13 +15,15 @@ use vane_core::graph::{FlowGraph, GraphHash, Node, NodeId};
 use vane_core::rules::action::{Action, RespondBody};
 use vane_core::rules::middleware::Middleware;
 use vane_core::rules::tls::CertificateSource;
-use vane_core::rules::upstream::{Upstream, UpstreamId};
+use vane_core::rules::upstream::{Server, Upstream, UpstreamId};
 use vane_core::value::listen_addr::Transport;
+use vane_core::value::url::Scheme;
 
 use crate::acme::registry::Registry;
 use crate::acme::storage::StorageError;
 use crate::middleware::rate_limit::RateLimiter;
 use crate::tls::certificate::Served;
+use crate::tls::client::{ClientTls, UnusableFile};
 use crate::tls::client_auth::UnusableAuthority;
 use crate::tls::serving::{LinkedTls, Linker};
 use crate::tls::store::{CertStore, Live, UnusableFiles};
@@ -57,6 +59,8 @@ pub(crate) struct DaemonScope<'a> {
     pub(crate) managed: &'a Registry,
     /// The keys of session tickets.
     pub(crate) tickets: &'a Arc<Tickets>,
+    /// How TLS is spoken to servers.
+    pub(crate) client_tls: &'a ClientTls,
     /// Every server in use.
     pub(crate) origins: &'a Origins,
 }
@@ -79,6 +83,8 @@ pub enum LinkProblem {
     Certificate(UnusableFiles),
     /// What clients are verified with.
     Authority(UnusableAuthority),
+    /// What servers are verified with, or shown.
+    Upstream(UnusableFile),
     /// Where managed certificates would be kept.
     State(StorageError),
 }
@@ -89,6 +95,7 @@ impl fmt::Display for LinkProblem {
             Self::Body(problem) => problem.fmt(f),
             Self::Certificate(problem) => problem.fmt(f),
             Self::Authority(problem) => problem.fmt(f),
+            Self::Upstream(problem) => problem.fmt(f),
             Self::State(problem) => problem.fmt(f),
         }
     }
@@ -142,13 +149,13 @@ impl Program {
         if !problems.is_empty() {
             return Err(problems);
         }
-        let origins = scope.origins;
+        let upstreams = servers(&graph, scope)?;
         let program = Self {
             generation: 0,
             retired: CancellationToken::new(),
             entries,
             certificates,
-            upstreams: graph.upstreams.iter().map(|each| Servers::link(each, origins)).collect(),
+            upstreams,
             limiters: limiters(&graph),
             bodies,
             graph,
@@ -281,13 +288,21 @@ struct Servers {
 }
 
 impl Servers {
-    fn link(upstream: &Upstream, origins: &Origins) -> Self {
-        let servers: Vec<_> =
-            upstream.servers.iter().map(|server| origins.get(&server.url)).collect();
+    fn link(upstream: &Upstream, scope: &DaemonScope<'_>) -> Result<Self, UnusableFile> {
+        let is_secure = |server: &Server| server.url.scheme == Scheme::Https;
+        let connectors = match upstream.servers.iter().any(is_secure) {
+            true => Some(scope.client_tls.get(&upstream.tls)?),
+            false => None,
+        };
+        let origin = |server: &Server| {
+            let connectors = connectors.as_ref().filter(|_| is_secure(server));
+            scope.origins.get(&server.url, &upstream.tls, connectors)
+        };
+        let servers: Vec<_> = upstream.servers.iter().map(origin).collect();
         let weights: Vec<u32> =
             upstream.servers.iter().map(|server| u32::from(server.weight)).collect();
         let turns = turns(&weights).into_iter().map(|index| Arc::clone(&servers[index]));
-        Self { turns: turns.collect(), next: AtomicUsize::new(0) }
+        Ok(Self { turns: turns.collect(), next: AtomicUsize::new(0) })
     }
 
     fn next(&self) -> &Arc<Origin> {
@@ -296,6 +311,17 @@ impl Servers {
             turns => &turns[self.next.fetch_add(1, Ordering::Relaxed) % turns.len()],
         }
     }
+}
+
+fn servers(graph: &FlowGraph, scope: &DaemonScope<'_>) -> Result<Vec<Servers>, Vec<LinkProblem>> {
+    let (mut upstreams, mut problems) = (Vec::new(), Vec::new());
+    for upstream in &graph.upstreams {
+        match Servers::link(upstream, scope) {
+            Ok(servers) => upstreams.push(servers),
+            Err(problem) => problems.push(LinkProblem::Upstream(problem)),
+        }
+    }
+    if problems.is_empty() { Ok(upstreams) } else { Err(problems) }
 }
 
 /// One round of turns in which each server has as many as its weight, evenly spread.

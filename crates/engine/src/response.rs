@@ -110,6 +110,8 @@ pub(crate) fn failed(failure: &Failure) -> Response<ResponseBody> {
         FailureKind::Unreachable => (StatusCode::BAD_GATEWAY, ProxyError::DestinationIpUnroutable),
         FailureKind::Connect => (StatusCode::BAD_GATEWAY, ProxyError::DestinationUnavailable),
         FailureKind::ConnectTimeout => (StatusCode::GATEWAY_TIMEOUT, ProxyError::ConnectionTimeout),
+        FailureKind::Certificate => (StatusCode::BAD_GATEWAY, ProxyError::TlsCertificateError),
+        FailureKind::Tls => (StatusCode::BAD_GATEWAY, ProxyError::TlsProtocolError),
         FailureKind::Terminated => (StatusCode::BAD_GATEWAY, ProxyError::ConnectionTerminated),
         FailureKind::ResponseTimeout => {
             (StatusCode::GATEWAY_TIMEOUT, ProxyError::HttpResponseTimeout)

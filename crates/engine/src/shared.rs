@@ -13,6 +13,7 @@ use crate::program::{DaemonScope, Program};
 use crate::registry::ConnectionKind;
 use crate::settings::Settings;
 use crate::tls::challenges::Challenges;
+use crate::tls::client::ClientTls;
 use crate::tls::store::CertStore;
 use crate::tls::tickets::Tickets;
 use crate::upstream::origin::Origins;
@@ -32,6 +33,8 @@ pub(crate) struct Shared {
     pub(crate) tickets: Arc<Tickets>,
     /// What proves names to authorities now.
     pub(crate) challenges: Arc<Challenges>,
+    /// How TLS is spoken to servers.
+    pub(crate) client_tls: ClientTls,
     /// Every server in use.
     pub(crate) origins: Origins,
     /// The installed generation.
@@ -53,6 +56,7 @@ impl Shared {
             managed,
             tickets: Arc::new(tickets),
             challenges,
+            client_tls: ClientTls::default(),
             origins: Origins::default(),
             current: arc_swap::ArcSwap::from_pointee(first),
             cut: CutOff::default(),
@@ -66,6 +70,7 @@ impl Shared {
             certificates: &self.certificates,
             managed: &self.managed,
             tickets: &self.tickets,
+            client_tls: &self.client_tls,
             origins: &self.origins,
         }
     }

@@ -90,6 +90,7 @@ codes! {
     ChallengeUnfit = "challenge-unfit", Error, "A challenge cannot prove a name here.";
     CertificateConflict = "certificate-conflict", Error, "Two certificates serve one name.";
     MixedListener = "mixed-listener", Error, "Rules disagree about what a listener speaks.";
+    UnverifiedUpstream = "unverified-upstream", Warning, "A server is not verified.";
     NotAvailable = "not-available", Error, "This version cannot serve a part of the language.";
     UnreachableRule = "unreachable-rule", Warning, "A rule can never match.";
     EmptyConfig = "empty-config", Warning, "There is no rule at all.";

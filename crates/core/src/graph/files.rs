@@ -5,6 +5,7 @@ use crate::rules::action::{Action, RespondBody};
 use crate::rules::tls::{
     Certificate, CertificateSource, Challenge, ClientAuth, DnsProvider, Serving,
 };
+use crate::rules::upstream::Upstream;
 
 /// What a file is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,6 +16,8 @@ pub enum FileUse {
     Certificate,
     /// What others are verified with.
     Authority,
+    /// What we show to servers; may be a secret that only the daemon can read.
+    Identity,
     /// A program of the operator's.
     Program,
 }
@@ -24,7 +27,8 @@ pub fn all(graph: &FlowGraph) -> impl Iterator<Item = (FileUse, &str)> {
     let bodies = graph.nodes.iter().filter_map(body);
     let certificates = graph.certificates.iter().flat_map(of_certificate);
     let authorities = graph.listeners.iter().flat_map(authorities);
-    bodies.chain(certificates).chain(authorities)
+    let upstreams = graph.upstreams.iter().flat_map(of_upstream);
+    bodies.chain(certificates).chain(authorities).chain(upstreams)
 }
 
 /// Replaces every path by what `resolve` makes of it.
@@ -38,6 +42,10 @@ pub fn resolve(graph: &mut FlowGraph, resolve: impl Fn(&str) -> Box<str>) {
     }
     for certificate in &mut graph.certificates {
         paths_of(certificate).into_iter().for_each(|path| *path = resolve(path));
+    }
+    for tls in graph.upstreams.iter_mut().map(|upstream| &mut upstream.tls) {
+        let identity = tls.identity.iter_mut().flat_map(|(chain, key)| [chain, key]);
+        tls.ca_file.iter_mut().chain(identity).for_each(|path| *path = resolve(path));
     }
     let listeners = graph.listeners.iter_mut().filter_map(|listener| listener.tls.as_mut());
     let rules = graph.rules.iter_mut().filter_map(|rule| rule.tls.as_mut());
@@ -95,6 +103,12 @@ fn paths_of(certificate: &mut Certificate) -> Vec<&mut Box<str>> {
             managed.account.ca_file.iter_mut().chain(program).collect()
         }
     }
+}
+
+fn of_upstream(upstream: &Upstream) -> Vec<(FileUse, &str)> {
+    let authority = upstream.tls.ca_file.iter().map(|path| (FileUse::Authority, &**path));
+    let identity = upstream.tls.identity.iter().flat_map(|(chain, key)| [chain, key]);
+    authority.chain(identity.map(|path| (FileUse::Identity, &**path))).collect()
 }
 
 fn authorities(listener: &Listener) -> impl Iterator<Item = (FileUse, &str)> {

@@ -79,12 +79,13 @@ impl Default for ForwardTimeouts {
 /// The HTTP version spoken to an upstream.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum ForwardVersion {
-    /// What the scheme says: HTTP/1.1 for `http` and `unix`, HTTP/2 for `h2c`.
+    /// What the scheme says: HTTP/1.1 for `http` and `unix`, HTTP/2 for `h2c`, what the server
+    /// agrees to for `https`.
     #[default]
     Auto,
     /// HTTP/1.1.
     Http1,
-    /// HTTP/2, by prior knowledge over cleartext.
+    /// HTTP/2; in clear by prior knowledge.
     Http2,
 }
 

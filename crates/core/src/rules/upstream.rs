@@ -13,6 +13,21 @@ pub struct Upstream {
     pub name: Box<str>,
     /// At least one.
     pub servers: Vec<Server>,
+    /// How TLS is spoken to those with `https`.
+    pub tls: UpstreamTls,
+}
+
+/// How TLS is spoken to servers.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct UpstreamTls {
+    /// Roots that are trusted in place of those of the system, PEM.
+    pub ca_file: Option<Box<str>>,
+    /// The name that is asked for and verified in place of the host of the URL.
+    pub server_name: Option<Box<str>>,
+    /// Our own certificate and its key, PEM.
+    pub identity: Option<(Box<str>, Box<str>)>,
+    /// Whether servers need no certificate that verifies.
+    pub unverified: bool,
 }
 
 /// One server of an upstream.

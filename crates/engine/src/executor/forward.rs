@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::uri::{Authority, Parts as UriParts, PathAndQuery, Scheme};
+use http::uri::Scheme;
 use http::{
     Extensions, HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, Version, header,
 };
@@ -19,6 +19,7 @@ use crate::floor::Limit;
 use crate::flow::{Flow, Interim, Switched};
 use crate::message::forwarded::{self, Seen};
 use crate::message::hop_by_hop::{self, RequestHops};
+use crate::message::versions::absolute;
 use crate::response::{ResponseBody, failed};
 use crate::upstream::attempt::{Answer, Exchange, Spoken};
 use crate::upstream::failure::{Failure, FailureKind};
@@ -49,6 +50,7 @@ impl Forwarding<'_> {
 
     /// Sends the request and brings the answer back, or the answer to its failure.
     pub(super) async fn run(self: Box<Self>) -> Response<ResponseBody> {
+        let (spoken, upgrade) = (self.spoken, self.upgrade);
         let exchange = Exchange {
             pool: &self.flow.worker.pool,
             registry: &self.flow.worker.registry,
@@ -57,12 +59,15 @@ impl Forwarding<'_> {
             body: self.body,
             extensions: self.listening,
         };
-        let answer = match self.spoken {
+        let answer = match spoken {
             Spoken::Http1 => exchange.send_http1(self.request).await,
+            // Only HTTP/1.1 knows other protocols behind it.
+            Spoken::Agreed if upgrade => Box::pin(exchange.send_http1(self.request)).await,
+            Spoken::Agreed => Box::pin(exchange.send_agreed(self.request)).await,
             // Apart from the other, so that this future is not as large as both.
             Spoken::Http2 => Box::pin(exchange.send_http2(self.request)).await,
         };
-        let outcome = answer.and_then(|answer| accept(answer, self.flow, &exchange, self.upgrade));
+        let outcome = answer.and_then(|answer| accept(answer, self.flow, &exchange, upgrade));
         let mut response = outcome.unwrap_or_else(|failure| {
             report(self.flow, self.rule, self.origin, &failure);
             failed(&failure)
@@ -125,7 +130,7 @@ impl<'a> Matched<'a> {
         let client_is_http1 = self.draft.version() == Version::HTTP_11;
         let (mut request, upgrade) = self.request(forward, origin, spoken, body);
         let mut listening = None;
-        if client_is_http1 && spoken == Spoken::Http1 {
+        if client_is_http1 && spoken != Spoken::Http2 {
             if let Some(body) = &watch {
                 *request.extensions_mut() = listen(&flow.interim, Some(Arc::clone(body)));
             } else {
@@ -193,14 +198,14 @@ impl<'a> Matched<'a> {
         let client_is_http11 = self.draft.version() == Version::HTTP_11;
         let (method, mut headers) = self.draft.take();
         let hops = hop_by_hop::strip_request(&mut headers);
-        let switchable = client_is_http11 && spoken == Spoken::Http1;
+        let switchable = client_is_http11 && spoken != Spoken::Http2;
         let hops = RequestHops { upgrade: hops.upgrade.filter(|_| switchable), ..hops };
         let upgrade = hops.upgrade.is_some();
         put_back(&mut headers, hops, spoken);
         let mut request = Box::new(Request::new(body));
         *request.method_mut() = method;
         match spoken {
-            Spoken::Http1 => {
+            Spoken::Http1 | Spoken::Agreed => {
                 if headers.len() > headers.keys_len() {
                     join_cookies(&mut headers);
                     headers.insert(header::HOST, host);
@@ -212,7 +217,8 @@ impl<'a> Matched<'a> {
             }
             Spoken::Http2 => {
                 headers.remove(header::HOST);
-                *request.uri_mut() = absolute(&host, &origin.authority, target);
+                let scheme = if origin.secure.is_some() { Scheme::HTTPS } else { Scheme::HTTP };
+                *request.uri_mut() = absolute(scheme, &host, &origin.authority, target);
                 *request.version_mut() = Version::HTTP_2;
             }
         }
@@ -260,11 +266,11 @@ fn frame(headers: &mut HeaderMap, body: &RequestBody) {
 fn put_back(headers: &mut HeaderMap, hops: RequestHops, spoken: Spoken) {
     let trailers = HeaderValue::from_static("trailers");
     match (spoken, hops.upgrade) {
-        (Spoken::Http1, Some(upgrade)) => {
+        (Spoken::Http1 | Spoken::Agreed, Some(upgrade)) => {
             headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
             headers.insert(header::UPGRADE, upgrade);
         }
-        (Spoken::Http1, None) if hops.te_trailers => {
+        (Spoken::Http1 | Spoken::Agreed, None) if hops.te_trailers => {
             headers.insert(header::CONNECTION, HeaderValue::from_static("te"));
             headers.insert(header::TE, trailers);
         }
@@ -284,15 +290,6 @@ fn join_cookies(headers: &mut HeaderMap) {
     if let Ok(whole) = HeaderValue::from_bytes(&crumbs.join(b"; ".as_slice())) {
         headers.insert(header::COOKIE, whole);
     }
-}
-
-fn absolute(host: &HeaderValue, own: &Authority, target: PathAndQuery) -> Uri {
-    let authority = Authority::try_from(host.as_bytes()).unwrap_or_else(|_| own.clone());
-    let mut parts = UriParts::default();
-    parts.scheme = Some(Scheme::HTTP);
-    parts.authority = Some(authority);
-    parts.path_and_query = Some(target);
-    Uri::from_parts(parts).unwrap_or_default()
 }
 
 fn expects_continue(headers: &HeaderMap) -> bool {

@@ -8,3 +8,5 @@ pub mod authority;
 pub mod hop_by_hop;
 
 pub mod proxy_status;
+
+pub mod versions;

@@ -1,44 +1,149 @@
 //! TLS towards servers: whom to trust, and what to show.
 
+use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
-use rustls::RootCertStore;
+use rustls::client::ResolvesClientCert;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use rustls::sign::CertifiedKey;
+use rustls::{ClientConfig, RootCertStore, SignatureScheme};
+use sha2::{Digest, Sha256};
+use vane_core::rules::upstream::UpstreamTls;
 
-/// A file of roots that cannot be used.
+use crate::tls::certificate::Served;
+use crate::tls::provider;
+use crate::tls::unverified::Unverified;
+
+/// How TLS is spoken to some servers, for each protocol that may be offered to them.
+#[derive(Debug)]
+pub(crate) struct Connectors {
+    /// HTTP/2 and HTTP/1.1: the server chooses.
+    pub(crate) agreed: Arc<ClientConfig>,
+    /// HTTP/1.1 alone.
+    pub(crate) http1: Arc<ClientConfig>,
+    /// HTTP/2 alone.
+    pub(crate) http2: Arc<ClientConfig>,
+    /// Over what it was made of.
+    digest: [u8; 32],
+}
+
+/// The connectors of the daemon. They outlive reloads, and with them the sessions that can be
+/// resumed; one is made anew where its files have changed.
+#[derive(Debug, Default)]
+pub(crate) struct ClientTls {
+    known: Mutex<HashMap<UpstreamTls, Arc<Connectors>>>,
+}
+
+impl ClientTls {
+    /// How TLS is spoken as `tls` says. Reads its files. Blocks.
+    ///
+    /// # Errors
+    /// Names the file that cannot be used.
+    pub(crate) fn get(&self, tls: &UpstreamTls) -> Result<Arc<Connectors>, UnusableFile> {
+        let (config, digest) = config(tls)?;
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(before) = known.get(tls).filter(|before| before.digest == digest) {
+            return Ok(Arc::clone(before));
+        }
+        let offering = |protocols: &[&[u8]]| {
+            let mut config = config.clone();
+            config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
+            Arc::new(config)
+        };
+        let connectors = Arc::new(Connectors {
+            agreed: offering(&[b"h2", b"http/1.1"]),
+            http1: offering(&[b"http/1.1"]),
+            http2: offering(&[b"h2"]),
+            digest,
+        });
+        known.insert(tls.clone(), Arc::clone(&connectors));
+        Ok(connectors)
+    }
+}
+
+fn config(tls: &UpstreamTls) -> Result<(ClientConfig, [u8; 32]), UnusableFile> {
+    let mut digest = Sha256::new();
+    let builder = ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .expect("the provider has suites for both versions");
+    let builder = if tls.unverified {
+        builder.dangerous().with_custom_certificate_verifier(Arc::new(Unverified::new()))
+    } else {
+        let roots = roots(tls.ca_file.as_deref())?;
+        roots.roots.iter().for_each(|root| digest.update(&root.subject_public_key_info));
+        builder.with_root_certificates(roots)
+    };
+    let config = match &tls.identity {
+        Some((chain, key)) => {
+            let identity = identity(chain, key)?;
+            identity.0.cert.iter().for_each(|certificate| digest.update(certificate));
+            builder.with_client_cert_resolver(Arc::new(identity))
+        }
+        None => builder.with_no_client_auth(),
+    };
+    Ok((config, digest.finalize().into()))
+}
+
+/// Our own certificate, for servers that ask for one.
+#[derive(Debug)]
+struct Identity(Arc<CertifiedKey>);
+
+impl ResolvesClientCert for Identity {
+    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        Some(Arc::clone(&self.0))
+    }
+
+    fn has_certs(&self) -> bool {
+        true
+    }
+}
+
+fn identity(chain_path: &str, key_path: &str) -> Result<Identity, UnusableFile> {
+    let bytes = |path: &str| {
+        std::fs::read(path)
+            .map_err(|error| UnusableFile { path: path.into(), problem: error.to_string() })
+    };
+    let (chain, key) = (bytes(chain_path)?, bytes(key_path)?);
+    match Served::from_pem(&chain, &key) {
+        Ok(served) => Ok(Identity(served.key)),
+        Err(error) => Err(UnusableFile { path: chain_path.into(), problem: error.to_string() }),
+    }
+}
+
+/// A file that TLS towards servers needs and that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UnusableRoots {
+pub struct UnusableFile {
     /// The file; empty where it is those of the system.
     pub path: Box<str>,
     /// What is wrong with it.
     pub problem: String,
 }
 
-impl fmt::Display for UnusableRoots {
+impl fmt::Display for UnusableFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &*self.path {
             "" => write!(f, "this system has no trusted roots: {}", self.problem),
-            path => write!(f, "cannot use the roots in `{path}`: {}", self.problem),
+            path => write!(f, "cannot use `{path}` towards servers: {}", self.problem),
         }
     }
 }
 
-impl std::error::Error for UnusableRoots {}
+impl std::error::Error for UnusableFile {}
 
 /// The roots in a file, or those of the system where none is named. Blocks.
 ///
 /// # Errors
 /// Where there is none.
-pub(crate) fn roots(ca_file: Option<&str>) -> Result<Arc<RootCertStore>, UnusableRoots> {
+pub(crate) fn roots(ca_file: Option<&str>) -> Result<Arc<RootCertStore>, UnusableFile> {
     match ca_file {
         Some(path) => read(path).map(Arc::new),
         None => SYSTEM.clone(),
     }
 }
 
-static SYSTEM: LazyLock<Result<Arc<RootCertStore>, UnusableRoots>> = LazyLock::new(|| {
+static SYSTEM: LazyLock<Result<Arc<RootCertStore>, UnusableFile>> = LazyLock::new(|| {
     let found = rustls_native_certs::load_native_certs();
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(found.certs);
@@ -47,13 +152,13 @@ static SYSTEM: LazyLock<Result<Arc<RootCertStore>, UnusableRoots>> = LazyLock::n
             || "install `ca-certificates`, or name a file".to_owned(),
             ToString::to_string,
         );
-        return Err(UnusableRoots { path: Box::default(), problem });
+        return Err(UnusableFile { path: Box::default(), problem });
     }
     Ok(Arc::new(roots))
 });
 
-fn read(path: &str) -> Result<RootCertStore, UnusableRoots> {
-    let unusable = |problem: String| UnusableRoots { path: path.into(), problem };
+fn read(path: &str) -> Result<RootCertStore, UnusableFile> {
+    let unusable = |problem: String| UnusableFile { path: path.into(), problem };
     let bytes = std::fs::read(path).map_err(|error| unusable(error.to_string()))?;
     let mut roots = RootCertStore::empty();
     for root in CertificateDer::pem_slice_iter(&bytes) {

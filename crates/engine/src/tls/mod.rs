@@ -24,6 +24,8 @@ pub mod tickets;
 
 pub mod client;
 
+mod unverified;
+
 use std::sync::{Arc, LazyLock};
 
 use rustls::crypto::CryptoProvider;

@@ -7,14 +7,17 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Poll;
 
-use http::{Extensions, Request, Response, StatusCode};
+use http::{Extensions, Request, Response, StatusCode, uri};
 use hyper::body::Incoming;
+use rustls::ClientConfig;
 use tokio::time::{Instant, Sleep};
 use vane_core::rules::action::{ForwardTimeouts, ForwardVersion};
 use vane_core::value::url::Scheme;
 
 use crate::body::{BodyFailure, BodyWatch, RequestBody};
+use crate::message::versions::to_http2;
 use crate::registry::Registry;
+use crate::tls::client::Connectors;
 use crate::upstream::answer::{AnswerBody, Lease};
 use crate::upstream::connect::Stream;
 use crate::upstream::failure::{Failure, FailureKind, Lost, is_idempotent};
@@ -57,6 +60,8 @@ pub(crate) enum Spoken {
     Http1,
     /// HTTP/2.
     Http2,
+    /// Whichever the server chooses in the handshake; requests are made as for HTTP/1.1.
+    Agreed,
 }
 
 impl Spoken {
@@ -64,6 +69,7 @@ impl Spoken {
     pub(crate) fn to(origin: &Origin, version: ForwardVersion) -> Self {
         match (version, origin.url.scheme) {
             (ForwardVersion::Http2, _) | (ForwardVersion::Auto, Scheme::H2c) => Self::Http2,
+            (ForwardVersion::Auto, Scheme::Https) => Self::Agreed,
             _ => Self::Http1,
         }
     }
@@ -105,7 +111,39 @@ impl Exchange<'_> {
     }
 
     async fn connect_http1(&self) -> Result<Box<Http1>, Failure> {
-        Ok(Box::new(Http1::handshake(self.connect().await?).await?))
+        let (stream, _) = self.connect(|offers| &offers.http1).await?;
+        Ok(Box::new(Http1::handshake(stream).await?))
+    }
+
+    /// Sends `request` over whichever version the server agrees to, and waits for the head of the
+    /// answer.
+    ///
+    /// # Errors
+    /// As [`Self::send_http1`].
+    ///
+    /// # Cancel safety
+    /// As [`Self::send_http1`].
+    pub(crate) async fn send_agreed(
+        &self,
+        mut request: Box<Request<RequestBody>>,
+    ) -> Result<Answer, Failure> {
+        if self.pool.http2(self.origin.id).is_some() {
+            to_http2(&mut request, uri::Scheme::HTTPS, &self.origin.authority);
+            return self.send_http2(request).await;
+        }
+        if self.pool.has_http1(self.origin.id) {
+            return self.send_http1(request).await;
+        }
+        let (stream, http2) = self.connect(|offers| &offers.agreed).await?;
+        let sent = if http2 {
+            to_http2(&mut request, uri::Scheme::HTTPS, &self.origin.authority);
+            let sender = http2::handshake(stream).await?;
+            self.pool.put_http2(self.origin.id, sender.clone());
+            self.over_http2(sender, request).await
+        } else {
+            self.over_http1(Box::new(Http1::handshake(stream).await?), request).await
+        };
+        sent.map_err(|(failure, _)| failure)
     }
 
     async fn over_http1(
@@ -178,7 +216,11 @@ impl Exchange<'_> {
                 return Ok(sender);
             }
         }
-        let sender = http2::handshake(self.connect().await?).await?;
+        let (stream, agreed) = self.connect(|offers| &offers.http2).await?;
+        if self.origin.secure.is_some() && !agreed {
+            return Err(Failure::with(FailureKind::Tls, "the server does not offer HTTP/2"));
+        }
+        let sender = http2::handshake(stream).await?;
         self.pool.put_http2(self.origin.id, sender.clone());
         Ok(sender)
     }
@@ -195,8 +237,20 @@ impl Exchange<'_> {
         Ok(Answer::Response(response.map(body)))
     }
 
-    async fn connect(&self) -> Result<Stream, Failure> {
-        Stream::connect(&self.origin.url.endpoint, self.timeouts.connect).await
+    /// A new connection, and whether HTTP/2 was agreed on; `offer` says what is offered where TLS
+    /// is spoken.
+    async fn connect(
+        &self,
+        offer: fn(&Connectors) -> &Arc<ClientConfig>,
+    ) -> Result<(Stream, bool), Failure> {
+        let (target, limit) = (&self.origin.url.endpoint, self.timeouts.connect);
+        match &self.origin.secure {
+            None => Stream::connect(target, limit).await.map(|stream| (stream, false)),
+            Some(secure) => {
+                let config = Arc::clone(offer(&secure.connectors()));
+                Stream::secure(target, secure.name.clone(), config, limit).await
+            }
+        }
     }
 
     /// Waits for the head of an answer. A body that fails meanwhile explains the failure better

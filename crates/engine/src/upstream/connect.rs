@@ -4,14 +4,19 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::net::RecvFlags;
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::Instant;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 use vane_core::value::endpoint::{Endpoint, Host};
 
 use crate::upstream::failure::{Failure, FailureKind};
@@ -23,6 +28,8 @@ pub(crate) enum Stream {
     Tcp(TcpStream),
     /// Over a Unix socket.
     Unix(UnixStream),
+    /// Over TLS.
+    Tls(Box<TlsStream<TcpStream>>),
 }
 
 impl Stream {
@@ -53,12 +60,44 @@ impl Stream {
         }
     }
 
+    /// Connects within `limit` and shakes hands, offering what `config` does. Whether HTTP/2 was
+    /// agreed on.
+    ///
+    /// # Errors
+    /// As [`Self::connect`], or what was wrong with the handshake.
+    ///
+    /// # Cancel safety
+    /// Dropping the future gives the attempt up; nothing stays open.
+    pub(crate) async fn secure(
+        target: &Endpoint,
+        name: ServerName<'static>,
+        config: Arc<ClientConfig>,
+        limit: Duration,
+    ) -> Result<(Self, bool), Failure> {
+        let deadline = Instant::now() + limit;
+        let Self::Tcp(stream) = Self::connect(target, limit).await? else {
+            return Err(Failure::new(FailureKind::Connect));
+        };
+        let handshake = TlsConnector::from(config).connect(name, stream);
+        match tokio::time::timeout_at(deadline, handshake).await {
+            Ok(Ok(stream)) => {
+                let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+                Ok((Self::Tls(Box::new(stream)), http2))
+            }
+            Ok(Err(error)) => Err(Failure::handshake(error)),
+            Err(_) => Err(Failure::new(FailureKind::ConnectTimeout)),
+        }
+    }
+
     /// Makes the coming close a reset, where the transport knows one.
     pub(crate) fn reset_on_close(&self) {
-        if let Self::Tcp(stream) = self {
-            // Fails only on a socket that is gone already.
-            let _ = stream.set_zero_linger();
-        }
+        let stream = match self {
+            Self::Tcp(stream) => stream,
+            Self::Tls(stream) => stream.get_ref().0,
+            Self::Unix(_) => return,
+        };
+        // Fails only on a socket that is gone already.
+        let _ = stream.set_zero_linger();
     }
 
     /// A second handle on the same socket, for [`is_quiet`].
@@ -66,6 +105,7 @@ impl Stream {
         match self {
             Self::Tcp(stream) => stream.as_fd().try_clone_to_owned(),
             Self::Unix(stream) => stream.as_fd().try_clone_to_owned(),
+            Self::Tls(stream) => stream.get_ref().0.as_fd().try_clone_to_owned(),
         }
     }
 }
@@ -117,6 +157,7 @@ impl AsyncRead for Stream {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
             Self::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
         }
     }
 }
@@ -130,6 +171,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
             Self::Unix(stream) => Pin::new(stream).poll_write(cx, buf),
+            Self::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
         }
     }
 
@@ -137,6 +179,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_flush(cx),
             Self::Unix(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
 
@@ -144,6 +187,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 
@@ -159,6 +203,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
             Self::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
         }
     }
 

@@ -28,6 +28,10 @@ pub(crate) enum FailureKind {
     Connect,
     /// The connection did not stand in time.
     ConnectTimeout,
+    /// The server's certificate does not verify.
+    Certificate,
+    /// There is no TLS with the server.
+    Tls,
     /// The server closed the connection before its answer.
     Terminated,
     /// The answer did not begin in time.
@@ -78,6 +82,16 @@ impl Failure {
         Self::with(kind, error)
     }
 
+    /// A TLS handshake that failed.
+    pub(crate) fn handshake(error: io::Error) -> Self {
+        let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+        let kind = match tls {
+            Some(rustls::Error::InvalidCertificate(_)) => FailureKind::Certificate,
+            _ => FailureKind::Tls,
+        };
+        Self::with(kind, error)
+    }
+
     /// What hyper says of a connection in use.
     pub(crate) fn exchange(error: hyper::Error) -> Self {
         let kind = if error.is_parse() || error.is_parse_status() {
@@ -96,6 +110,8 @@ impl fmt::Display for Failure {
             FailureKind::Refused => "the upstream refused the connection",
             FailureKind::Unreachable => "the upstream cannot be reached",
             FailureKind::Connect => "the connection to the upstream failed",
+            FailureKind::Certificate => "the upstream's certificate does not verify",
+            FailureKind::Tls => "there is no TLS with the upstream",
             FailureKind::ConnectTimeout => "the connection to the upstream took too long",
             FailureKind::Terminated => "the upstream closed the connection before its answer",
             FailureKind::ResponseTimeout => "the upstream's answer took too long",

@@ -47,6 +47,11 @@ impl Pool {
         }
     }
 
+    /// Whether there is an idle connection to the server `origin`, which may not stand any more.
+    pub(crate) fn has_http1(&self, origin: u64) -> bool {
+        self.lock().http1.get(&origin).is_some_and(|idle| !idle.is_empty())
+    }
+
     /// Keeps a connection for the next request to `origin`.
     pub(crate) fn put_http1(&self, origin: u64, mut connection: Box<Http1>) {
         connection.since = Instant::now();

@@ -82,6 +82,10 @@ fn keys(rule: &config::Rule) -> Vec<(&'static str, Span)> {
 
 fn forward<'w>(forward: &'w written::Forward, ctx: &mut Context<'w>) -> Option<Forward> {
     let upstream = upstream::of(forward.to.items(), ctx);
+    let upstream = match &forward.tls {
+        Some(tls) => upstream.and_then(|upstream| upstream::secured(upstream, tls, ctx)),
+        None => upstream,
+    };
     let host = forwarded_host(forward.host.as_ref(), ctx);
     let version = version(forward.version.as_ref(), ctx);
     let served = served(forward, ctx);
@@ -99,10 +103,7 @@ fn served(forward: &written::Forward, ctx: &mut Context<'_>) -> bool {
     if let Some(retry) = &forward.retry {
         ctx.not_available(retry.span, "try requests again on another server");
     }
-    if let Some(tls) = &forward.tls {
-        ctx.not_available(tls.span, "speak TLS to servers");
-    }
-    forward.retry.is_none() && forward.tls.is_none()
+    forward.retry.is_none()
 }
 
 fn forwarded_host(

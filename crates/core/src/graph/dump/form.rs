@@ -7,13 +7,13 @@ use http::HeaderName;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
-use crate::graph::dump::tls::{self, CertificateForm, RuleTlsForm};
+use crate::graph::dump::tls::{self, CertificateForm, RuleTlsForm, UpstreamTlsForm};
 use crate::graph::walk::{self, Step};
 use crate::graph::{FlowGraph, Node, NodeId, RuleInfo};
 use crate::rules::action::{Action, ForwardVersion, ForwardedHost, RespondBody};
 use crate::rules::condition::{Condition, Test};
 use crate::rules::middleware::{HeaderEdit, Middleware, Rewrite};
-use crate::rules::upstream::{Server, Upstream};
+use crate::rules::upstream::{Server, Upstream, UpstreamTls};
 use crate::value::field::{Field, Layer};
 use crate::value::host_pattern::HostPattern;
 use crate::value::listen_addr::Transport;
@@ -341,8 +341,11 @@ pub(super) struct UpstreamForm<'g>(pub(super) &'g Upstream);
 impl Serialize for UpstreamForm<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let server = |server: &Server| (Shown(server.url.to_string()), server.weight);
-        let mut map = serializer.serialize_map(Some(2))?;
+        let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("name", &*self.0.name)?;
+        if self.0.tls != UpstreamTls::default() {
+            map.serialize_entry("tls", &UpstreamTlsForm::of(&self.0.tls))?;
+        }
         map.serialize_entry("servers", &self.0.servers.iter().map(server).collect::<Vec<_>>())?;
         map.end()
     }

@@ -248,8 +248,8 @@ impl<'g> Writer<'g> {
     }
 
     fn upstreams(&mut self) {
-        for Upstream { name, servers } in &self.graph.upstreams {
-            self.line(0, format_args!("\nupstream {name}"));
+        for Upstream { name, servers, tls } in &self.graph.upstreams {
+            self.line(0, format_args!("\nupstream {name}{}", words::upstream_tls(tls)));
             for server in servers {
                 self.line(1, format_args!("{} weight {}", server.url, server.weight));
             }

@@ -8,6 +8,7 @@ use crate::rules::tls::{
     Certificate, CertificateSource, Challenge, ClientAuth, Dns, DnsProvider, KeyType, Managed,
     RuleTls, Serving,
 };
+use crate::rules::upstream::UpstreamTls;
 use crate::value::host_pattern::HostPattern;
 
 /// A certificate as one object.
@@ -193,5 +194,28 @@ impl<'g> ClientAuthForm<'g> {
     fn of(auth: &'g ClientAuth) -> Self {
         let mode = if auth.required { "require" } else { "request" };
         Self { mode, ca_files: &auth.ca_files, crl_files: &auth.crl_files }
+    }
+}
+
+/// How TLS is spoken to the servers of an upstream.
+#[derive(Serialize)]
+pub(super) struct UpstreamTlsForm<'g> {
+    ca_file: Option<&'g str>,
+    server_name: Option<&'g str>,
+    client_cert_file: Option<&'g str>,
+    client_key_file: Option<&'g str>,
+    verify: &'static str,
+}
+
+impl<'g> UpstreamTlsForm<'g> {
+    pub(super) fn of(tls: &'g UpstreamTls) -> Self {
+        let identity = tls.identity.as_ref();
+        Self {
+            ca_file: tls.ca_file.as_deref(),
+            server_name: tls.server_name.as_deref(),
+            client_cert_file: identity.map(|(chain, _)| &**chain),
+            client_key_file: identity.map(|(_, key)| &**key),
+            verify: if tls.unverified { "none" } else { "full" },
+        }
     }
 }

@@ -9,6 +9,7 @@ use crate::rules::action::{Action, Forward, ForwardVersion, ForwardedHost, Respo
 use crate::rules::condition::{Condition, Predicate, Test};
 use crate::rules::middleware::{HeaderEdit, Middleware, RateLimit, Rewrite};
 use crate::rules::tls::{CertificateSource, Managed, Serving, TlsVersion};
+use crate::rules::upstream::UpstreamTls;
 use crate::value::template::Template;
 use crate::value::units::Duration;
 
@@ -108,6 +109,15 @@ pub fn certificate(source: &CertificateSource) -> String {
             format!("from {directory} by {} for {names}", challenge.as_str())
         }
     }
+}
+
+/// How TLS is spoken to the servers of an upstream, in words; nothing where it is as usual.
+pub fn upstream_tls(tls: &UpstreamTls) -> String {
+    let roots = tls.ca_file.iter().map(|path| format!(", trusts {path}"));
+    let name = tls.server_name.iter().map(|name| format!(", as {name}"));
+    let identity = tls.identity.iter().map(|(chain, _)| format!(", shows {chain}"));
+    let unverified = tls.unverified.then(|| ", NOT VERIFIED".to_owned());
+    roots.chain(name).chain(identity).chain(unverified).collect()
 }
 
 /// Text as it is where it is one plain word, else quoted.
