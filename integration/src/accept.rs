@@ -27,6 +27,18 @@ impl Socket for UnixStream {
     fn reset_on_close(&self) {}
 }
 
+impl Socket for tokio_rustls::client::TlsStream<TcpStream> {
+    fn reset_on_close(&self) {
+        self.get_ref().0.reset_on_close();
+    }
+}
+
+impl Socket for tokio_rustls::server::TlsStream<TcpStream> {
+    fn reset_on_close(&self) {
+        self.get_ref().0.reset_on_close();
+    }
+}
+
 /// A bound socket that yields connections.
 pub trait Listen: Send + 'static {
     /// What it yields.

@@ -1,4 +1,5 @@
-//! An HTTP/2 client in cleartext, by prior knowledge (RFC 9113 §3.3).
+//! An HTTP/2 client: in cleartext by prior knowledge (RFC 9113 §3.3), or on a stream that the test
+//! has opened.
 
 use std::future::poll_fn;
 use std::io::ErrorKind;
@@ -14,6 +15,7 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+use crate::accept::Socket;
 use crate::failure::Failure;
 use crate::h2_body::{read_body, send_all, send_piece};
 
@@ -55,6 +57,7 @@ pub enum Ending {
 #[derive(Debug, Clone)]
 pub struct H2Client {
     send: SendRequest<Bytes>,
+    scheme: &'static str,
     authority: String,
     limit: Duration,
     over: watch::Receiver<bool>,
@@ -65,6 +68,16 @@ impl H2Client {
     pub async fn connect(addr: SocketAddr) -> Result<Self, Failure> {
         let stream = timeout(DEFAULT_LIMIT, TcpStream::connect(addr)).await??;
         stream.set_nodelay(true)?;
+        Self::over(stream, "http", &addr.to_string()).await
+    }
+
+    /// Sends the preface on a stream from which nothing has been read. `scheme` and `authority`
+    /// are those of the requests.
+    pub async fn over<S: Socket>(
+        stream: S,
+        scheme: &'static str,
+        authority: &str,
+    ) -> Result<Self, Failure> {
         let opened = timeout(DEFAULT_LIMIT, handshake(stream)).await?;
         let (send, connection) = opened.map_err(|error| failure(&error, Failure::Reset))?;
         let (tell, over) = watch::channel(false);
@@ -73,7 +86,7 @@ impl H2Client {
             drop(connection.await);
             tell.send_replace(true);
         });
-        Ok(Self { send, authority: addr.to_string(), limit: DEFAULT_LIMIT, over })
+        Ok(Self { send, scheme, authority: authority.to_owned(), limit: DEFAULT_LIMIT, over })
     }
 
     /// Sends this `:authority` from now on.
@@ -103,7 +116,7 @@ impl H2Client {
     /// # Panics
     /// When path and authority make no URI.
     pub fn request(&self, method: Method, path: &str) -> Request<()> {
-        let uri = format!("http://{}{path}", self.authority);
+        let uri = format!("{}://{}{path}", self.scheme, self.authority);
         let request = Request::builder().method(method).uri(uri);
         request.body(()).expect("the test gave a valid path and authority")
     }

@@ -3,8 +3,10 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use crate::accept::Socket;
 use crate::failure::Failure;
 use crate::raw_client::RawClient;
 
@@ -23,15 +25,21 @@ pub struct Frame {
 
 /// A connection on which the preface and empty settings have been sent.
 #[derive(Debug)]
-pub struct H2Raw {
-    client: RawClient,
+pub struct H2Raw<S = TcpStream> {
+    client: RawClient<S>,
     next_stream: u32,
 }
 
-impl H2Raw {
+impl H2Raw<TcpStream> {
     /// Connects and sends the preface.
     pub async fn connect(addr: SocketAddr) -> Result<Self, Failure> {
-        let mut client = RawClient::connect(addr).await?;
+        Self::over(RawClient::connect(addr).await?).await
+    }
+}
+
+impl<S: Socket> H2Raw<S> {
+    /// Sends the preface on a connection from which nothing has been read.
+    pub async fn over(mut client: RawClient<S>) -> Result<Self, Failure> {
         let settings = frame(SETTINGS, 0, 0, &[]);
         client.send([PREFACE, &settings].concat()).await?;
         Ok(Self { client, next_stream: 1 })

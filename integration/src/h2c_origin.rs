@@ -1,4 +1,4 @@
-//! A scriptable HTTP/2 origin in cleartext, by prior knowledge.
+//! A scriptable HTTP/2 origin: in cleartext by prior knowledge, or over TLS.
 //!
 //! | path | answer |
 //! |---|---|
@@ -18,11 +18,13 @@ use bytes::Bytes;
 use h2::server::{Connection, SendResponse, handshake};
 use h2::{Reason, RecvStream, SendStream};
 use http::{HeaderMap, HeaderValue, Request, Response};
+use rustls::ServerConfig;
 use serde_json::json;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
 
-use crate::accept::Acceptor;
+use crate::accept::{Acceptor, Socket};
 use crate::gate::{Gate, Gates};
 use crate::h2_body::{read_body, send_all};
 use crate::tcp_origin::pattern;
@@ -31,6 +33,7 @@ use crate::tcp_origin::pattern;
 #[derive(Debug)]
 pub struct H2cOrigin {
     addr: SocketAddr,
+    is_tls: bool,
     shared: Arc<Shared>,
     acceptor: Acceptor,
 }
@@ -56,14 +59,28 @@ pub struct Recorded {
 impl H2cOrigin {
     /// On 127.0.0.1.
     pub async fn start() -> Self {
-        let place = (Ipv4Addr::LOCALHOST, 0);
-        let listener = TcpListener::bind(place).await.expect("a loopback port can be bound");
-        let addr = listener.local_addr().expect("a bound socket has an address");
+        let (listener, addr) = bind().await;
         let shared = Arc::new(Shared::default());
         let served = shared.clone();
         let acceptor =
             Acceptor::start(listener, move |stream, number| serve(stream, number, served.clone()));
-        Self { addr, shared, acceptor }
+        Self { addr, is_tls: false, shared, acceptor }
+    }
+
+    /// On 127.0.0.1 over TLS. It speaks HTTP/2 whatever was agreed on by ALPN.
+    pub async fn start_tls(config: Arc<ServerConfig>) -> Self {
+        let (listener, addr) = bind().await;
+        let shared = Arc::new(Shared::default());
+        let (served, tls) = (shared.clone(), TlsAcceptor::from(config));
+        let acceptor = Acceptor::start(listener, move |stream, number| {
+            let (shared, handshake) = (served.clone(), tls.accept(stream));
+            async move {
+                if let Ok(stream) = handshake.await {
+                    serve(stream, number, shared).await;
+                }
+            }
+        });
+        Self { addr, is_tls: true, shared, acceptor }
     }
 
     /// Where it listens.
@@ -71,9 +88,9 @@ impl H2cOrigin {
         self.addr
     }
 
-    /// What a `forward` action names: `h2c://127.0.0.1:1234`.
+    /// What a `forward` action names: `h2c://127.0.0.1:1234` or `https://...`.
     pub fn url(&self) -> String {
-        format!("h2c://{}", self.addr)
+        format!("{}://{}", if self.is_tls { "https" } else { "h2c" }, self.addr)
     }
 
     /// The gate behind `/gate/NAME`.
@@ -125,7 +142,14 @@ impl Shared {
     }
 }
 
-async fn serve(stream: TcpStream, number: u64, shared: Arc<Shared>) {
+async fn bind() -> (TcpListener, SocketAddr) {
+    let place = (Ipv4Addr::LOCALHOST, 0);
+    let listener = TcpListener::bind(place).await.expect("a loopback port can be bound");
+    let addr = listener.local_addr().expect("a bound socket has an address");
+    (listener, addr)
+}
+
+async fn serve<S: Socket>(stream: S, number: u64, shared: Arc<Shared>) {
     let mut go_away = shared.go_away.subscribe();
     let Ok(mut connection) = handshake(stream).await else { return };
     loop {
@@ -142,7 +166,7 @@ async fn serve(stream: TcpStream, number: u64, shared: Arc<Shared>) {
     }
 }
 
-fn tell(connection: &mut Connection<TcpStream, Bytes>, how: Option<GoAway>) {
+fn tell<S: Socket>(connection: &mut Connection<S, Bytes>, how: Option<GoAway>) {
     match how {
         Some(GoAway::Abrupt(reason)) => connection.abrupt_shutdown(reason),
         _ => connection.graceful_shutdown(),

@@ -2,9 +2,13 @@
 //! failure here. Shared by the client and the origin, and by no product code, so that neither
 //! side of a test excuses the other.
 
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
+
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpStream;
 
 use crate::failure::Failure;
 
@@ -36,6 +40,13 @@ pub enum Declared {
 pub struct Wire<S> {
     stream: S,
     buffer: BytesMut,
+}
+
+/// What went on while a message was being sent.
+enum Step {
+    Wrote(usize),
+    Flushed,
+    Read(usize),
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
@@ -129,6 +140,39 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         }
     }
 
+    /// Writes all bytes and takes in what comes meanwhile, so that a peer that answers before it
+    /// has read everything blocks neither side.
+    ///
+    /// # Errors
+    /// [`Failure::ClosedBeforeAnswer`] when the peer ends its direction before everything is
+    /// written; what it sent before is kept for the next read.
+    pub async fn write_while_reading(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        let mut rest = bytes;
+        loop {
+            match poll_fn(|cx| self.poll_either(rest, cx)).await? {
+                Step::Flushed => return Ok(()),
+                Step::Wrote(length) => rest = &rest[length..],
+                Step::Read(0) => return Err(Failure::ClosedBeforeAnswer),
+                Step::Read(_) => {}
+            }
+        }
+    }
+
+    /// Writes `rest`, or flushes when nothing is left of it; where neither goes on, reads.
+    fn poll_either(&mut self, rest: &[u8], cx: &mut Context<'_>) -> Poll<io::Result<Step>> {
+        let stream = Pin::new(&mut self.stream);
+        let written = match rest.is_empty() {
+            true => stream.poll_flush(cx).map_ok(|()| Step::Flushed),
+            false => stream.poll_write(cx, rest).map_ok(Step::Wrote),
+        };
+        if written.is_ready() {
+            return written;
+        }
+        // A read that has not happened leaves nothing behind, so it can begin anew each time.
+        let read = pin!(self.stream.read_buf(&mut self.buffer));
+        read.poll(cx).map_ok(Step::Read)
+    }
+
     async fn trailers(&mut self) -> Result<Fields, Failure> {
         let mut fields = Vec::new();
         loop {
@@ -159,31 +203,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             0 => Err(Failure::Truncated),
             _ => Ok(()),
         }
-    }
-}
-
-impl Wire<TcpStream> {
-    /// Writes all bytes and takes in what comes meanwhile, so that a peer that answers before it
-    /// has read everything blocks neither side.
-    ///
-    /// # Errors
-    /// [`Failure::ClosedBeforeAnswer`] when the peer ends its direction before everything is
-    /// written; what it sent before is kept for the next read.
-    pub async fn write_while_reading(&mut self, bytes: &[u8]) -> Result<(), Failure> {
-        let (mut reader, mut writer) = self.stream.split();
-        let mut rest = bytes;
-        while !rest.is_empty() {
-            tokio::select! {
-                biased;
-                written = writer.write(rest) => rest = &rest[written?..],
-                read = reader.read_buf(&mut self.buffer) => {
-                    if read? == 0 {
-                        return Err(Failure::ClosedBeforeAnswer);
-                    }
-                }
-            }
-        }
-        Ok(())
     }
 }
 

@@ -6,6 +6,8 @@
 
 pub mod load;
 
+pub mod handshakes;
+
 pub mod proxies;
 
 pub mod cpu;
@@ -20,6 +22,8 @@ pub mod management;
 
 pub mod config_dir;
 
+pub mod tls_client;
+
 pub mod websocket;
 
 pub mod h2_client;
@@ -27,6 +31,8 @@ pub mod h2_client;
 pub mod h2_raw;
 
 pub mod raw_client;
+
+pub mod tls_server;
 
 pub mod h2c_origin;
 
@@ -39,6 +45,10 @@ pub mod ws_frame;
 mod h2_body;
 
 pub mod http1;
+
+pub mod certs;
+
+mod der;
 
 pub mod accept;
 

@@ -75,12 +75,12 @@ impl Response {
 
 /// One connection. Every operation is bounded by its limit, 10 seconds unless told otherwise.
 #[derive(Debug)]
-pub struct RawClient {
-    wire: Wire<TcpStream>,
+pub struct RawClient<S = TcpStream> {
+    wire: Wire<S>,
     limit: Duration,
 }
 
-impl RawClient {
+impl RawClient<TcpStream> {
     /// Connects.
     ///
     /// # Errors
@@ -88,18 +88,35 @@ impl RawClient {
     pub async fn connect(addr: SocketAddr) -> Result<Self, Failure> {
         let stream = timeout(DEFAULT_LIMIT, TcpStream::connect(addr)).await??;
         stream.set_nodelay(true)?;
-        Ok(Self { wire: Wire::new(stream), limit: DEFAULT_LIMIT })
+        Ok(Self::over(stream))
+    }
+
+    /// The address this end of the connection has.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.wire.stream().local_addr().expect("a connected socket has an address")
+    }
+
+    /// Whether the peer has closed already, as far as the kernel knows; does not wait.
+    pub fn is_closed_now(&self) -> bool {
+        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+        match recv(self.wire.stream(), &mut [0; 1], flags) {
+            Ok((_, length)) => length == 0,
+            Err(Errno::AGAIN) => false,
+            Err(_) => true,
+        }
+    }
+}
+
+impl<S: Socket> RawClient<S> {
+    /// On a stream from which nothing has been read.
+    pub fn over(stream: S) -> Self {
+        Self { wire: Wire::new(stream), limit: DEFAULT_LIMIT }
     }
 
     /// Bounds each operation from now on.
     pub fn with_limit(mut self, limit: Duration) -> Self {
         self.limit = limit;
         self
-    }
-
-    /// The address this end of the connection has.
-    pub fn local_addr(&self) -> SocketAddr {
-        self.wire.stream().local_addr().expect("a connected socket has an address")
     }
 
     /// Sends the bytes as they are.
@@ -195,18 +212,8 @@ impl RawClient {
         timeout(limit, closed).await.is_ok()
     }
 
-    /// Whether the peer has closed already, as far as the kernel knows; does not wait.
-    pub fn is_closed_now(&self) -> bool {
-        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
-        match recv(self.wire.stream(), &mut [0; 1], flags) {
-            Ok((_, length)) => length == 0,
-            Err(Errno::AGAIN) => false,
-            Err(_) => true,
-        }
-    }
-
     /// The stream after an upgrade, with the bytes that came right behind the answer.
-    pub fn into_wire(self) -> Wire<TcpStream> {
+    pub fn into_wire(self) -> Wire<S> {
         self.wire
     }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use crate::accept::Socket;
 use crate::failure::Failure;
 use crate::http1::{Wire, has_token};
 use crate::raw_client::{RawClient, Response};
@@ -14,20 +15,26 @@ use crate::ws_frame::{Frame, Side, accept_key, encode, key_from, read};
 
 /// One WebSocket after its handshake. Operations are bounded by 10 seconds each.
 #[derive(Debug)]
-pub struct WebSocket {
-    wire: Wire<TcpStream>,
+pub struct WebSocket<S = TcpStream> {
+    wire: Wire<S>,
     /// The answer to the handshake, status 101.
     pub handshake: Response,
 }
 
-impl WebSocket {
-    /// Connects and does the opening handshake (RFC 6455 §4.1).
+impl WebSocket<TcpStream> {
+    /// Connects and does the opening handshake; see [`WebSocket::over`].
+    pub async fn connect(addr: SocketAddr, path: &str, host: &str) -> Result<Self, Failure> {
+        Self::over(RawClient::connect(addr).await?, path, host).await
+    }
+}
+
+impl<S: Socket> WebSocket<S> {
+    /// Does the opening handshake (RFC 6455 §4.1) on a connection that waits for a request.
     ///
     /// # Errors
     /// [`Failure::Malformed`] with the status or the missing field when the server does not
     /// switch protocols as it should.
-    pub async fn connect(addr: SocketAddr, path: &str, host: &str) -> Result<Self, Failure> {
-        let mut client = RawClient::connect(addr).await?;
+    pub async fn over(mut client: RawClient<S>, path: &str, host: &str) -> Result<Self, Failure> {
         let key = key_from(NEXT_KEY.fetch_add(1, Ordering::Relaxed));
         let request = format!(
             "GET {path} HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\

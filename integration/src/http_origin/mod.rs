@@ -30,8 +30,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use rustls::ServerConfig;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::oneshot;
+use tokio_rustls::TlsAcceptor;
 
 use crate::accept::{Acceptor, Listen};
 use crate::gate::{Gate, Gates};
@@ -66,12 +68,14 @@ impl Recorded {
 pub struct Builder {
     place: Place,
     options: Options,
+    tls: Option<Arc<ServerConfig>>,
 }
 
 /// The origin, ended when dropped.
 #[derive(Debug)]
 pub struct HttpOrigin {
     place: Place,
+    is_tls: bool,
     shared: Arc<Shared>,
     acceptor: Acceptor,
 }
@@ -85,7 +89,7 @@ impl HttpOrigin {
     /// On 127.0.0.1 unless told otherwise.
     pub fn builder() -> Builder {
         let place = Place::Tcp((Ipv4Addr::LOCALHOST, 0).into());
-        Builder { place, options: Options { recording: true, ..Options::default() } }
+        Builder { place, options: Options { recording: true, ..Options::default() }, tls: None }
     }
 
     /// Where it listens.
@@ -99,10 +103,11 @@ impl HttpOrigin {
         }
     }
 
-    /// What a `forward` action names: `http://127.0.0.1:1234` or `unix:/path`.
+    /// What a `forward` action names: `http://127.0.0.1:1234`, `https://...` or `unix:/path`.
     pub fn url(&self) -> String {
+        let scheme = if self.is_tls { "https" } else { "http" };
         match &self.place {
-            Place::Tcp(addr) => format!("http://{addr}"),
+            Place::Tcp(addr) => format!("{scheme}://{addr}"),
             Place::Unix(path) => format!("unix:{}", path.display()),
         }
     }
@@ -218,24 +223,35 @@ impl Builder {
         self
     }
 
+    /// Speaks TLS on its port; has no effect on a Unix socket.
+    pub fn tls(mut self, config: Arc<ServerConfig>) -> Self {
+        self.tls = Some(config);
+        self
+    }
+
     /// Binds and serves on the current runtime.
     ///
     /// # Panics
     /// When the place cannot be bound.
     pub async fn start(self) -> HttpOrigin {
+        let is_tls = self.tls.is_some();
         let shared = Arc::new(Shared::new(self.options));
         let (place, acceptor) = match self.place {
             Place::Tcp(addr) => {
                 let listener = TcpListener::bind(addr).await.expect("a loopback port can be bound");
                 let addr = listener.local_addr().expect("a bound socket has an address");
-                (Place::Tcp(addr), accept(listener, &shared))
+                let acceptor = match self.tls {
+                    Some(config) => accept_tls(listener, config, &shared),
+                    None => accept(listener, &shared),
+                };
+                (Place::Tcp(addr), acceptor)
             }
             Place::Unix(path) => {
                 let listener = UnixListener::bind(&path).expect("the socket path is free");
                 (Place::Unix(path), accept(listener, &shared))
             }
         };
-        HttpOrigin { place, shared, acceptor }
+        HttpOrigin { place, is_tls, shared, acceptor }
     }
 }
 
@@ -243,6 +259,18 @@ fn accept<L: Listen>(listener: L, shared: &Arc<Shared>) -> Acceptor {
     let shared = shared.clone();
     Acceptor::start(listener, move |stream, number| {
         connection::serve(stream, number, shared.clone())
+    })
+}
+
+fn accept_tls(listener: TcpListener, config: Arc<ServerConfig>, shared: &Arc<Shared>) -> Acceptor {
+    let (shared, tls) = (shared.clone(), TlsAcceptor::from(config));
+    Acceptor::start(listener, move |stream, number| {
+        let (shared, handshake) = (shared.clone(), tls.accept(stream));
+        async move {
+            if let Ok(stream) = handshake.await {
+                connection::serve(stream, number, shared).await;
+            }
+        }
     })
 }
 

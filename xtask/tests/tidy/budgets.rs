@@ -108,6 +108,14 @@ mod tests {
         assert_eq!(count("impl X { fn f(&self, a: u8, b: u8, c: u8, d: u8, e: u8) {} }"), 1);
     }
 
+    #[test]
+    fn what_a_trait_dictates_is_not_counted_where_it_is_implemented() {
+        let six = "fn f(&self, a: u8, b: u8, c: u8, d: u8, e: u8) {}";
+        assert_eq!(count(&format!("impl T for X {{ {six} }}")), 0);
+        assert_eq!(count(&format!("impl T for X {{}} impl X {{ {six} }}")), 1);
+        assert_eq!(count(&format!("trait T {{ {six} }}")), 1);
+    }
+
     fn count(text: &str) -> usize {
         check_file(&Source::parse("crates/x/src/a.rs", text).unwrap()).len()
     }

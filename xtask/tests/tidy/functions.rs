@@ -74,6 +74,7 @@ pub(crate) struct Function {
     pub(crate) line: usize,
     /// From the signature to the closing brace.
     pub(crate) lines: usize,
+    /// 0 where a trait says what they are: they are counted where the trait is ours to write.
     pub(crate) arguments: usize,
 }
 
@@ -81,6 +82,7 @@ pub(crate) struct Function {
 #[derive(Debug, Default)]
 pub(crate) struct Functions {
     pub(crate) found: Vec<Function>,
+    implements_a_trait: bool,
 }
 
 impl Functions {
@@ -101,8 +103,17 @@ impl<'ast> Visit<'ast> for Functions {
         visit::visit_item_fn(self, item);
     }
 
+    fn visit_item_impl(&mut self, item: &'ast syn::ItemImpl) {
+        let outer = std::mem::replace(&mut self.implements_a_trait, item.trait_.is_some());
+        visit::visit_item_impl(self, item);
+        self.implements_a_trait = outer;
+    }
+
     fn visit_impl_item_fn(&mut self, item: &'ast syn::ImplItemFn) {
         self.add(&item.sig, &item.block);
+        if let Some(added) = self.found.last_mut().filter(|_| self.implements_a_trait) {
+            added.arguments = 0;
+        }
         visit::visit_impl_item_fn(self, item);
     }
 
