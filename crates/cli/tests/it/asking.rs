@@ -25,6 +25,7 @@ last reload       refused (watch) at 2023-11-14 22:13:20 UTC, took 12ms
 old generations   1 with 2 connections, 2 with 1 connection
 connections       3 open, 9 since the start
 refused           2 by handshake_rate, 1 by per_address
+handshakes        7 full, 2 resumed, 1 broken, 3 unknown_name
 requests          1 active, 20 since the start
 received          100 B
 sent              1.5 MiB
@@ -38,9 +39,10 @@ fn stats_leave_out_what_there_is_not() {
     let mut stats = stats();
     stats["last_reload"] = Value::Null;
     stats["generations"] = json!([{ "generation": 3, "connections": 0 }]);
-    stats["connections"]["refused_by_limit"] = json!({});
+    stats["connections"]["refused_by_limit"] = json!({ "head": 0 });
+    stats["handshakes"] = json!({ "full": 0 });
     let run = Daemon::always(stats).vane(&["stats"]);
-    for absent in ["last reload", "old generations", "refused"] {
+    for absent in ["last reload", "old generations", "refused", "handshakes"] {
         assert!(!run.stdout.contains(absent), "{}", run.stdout);
     }
 }
@@ -59,8 +61,10 @@ fn stats() -> Value {
             { "generation": 3, "connections": 0 }
         ],
         "connections": {
-            "open": 3, "total": 9, "refused_by_limit": { "handshake_rate": 2, "per_address": 1 }
+            "open": 3, "total": 9,
+            "refused_by_limit": { "handshake_rate": 2, "head": 0, "per_address": 1 }
         },
+        "handshakes": { "full": 7, "resumed": 2, "unknown_name": 3, "protocol": 0, "broken": 1 },
         "requests": { "active": 1, "total": 20 },
         "bytes": { "received": 100, "sent": 1_572_864 },
         "upstream_retries": 4, "rules": 7, "warnings": 1
