@@ -1,8 +1,9 @@
 //! Fixtures for the integration suite and the benchmarks: the real binaries as child processes,
 //! clients that report exactly how an exchange failed, and origins that a test scripts.
 //!
-//! Everything lives on loopback addresses and in temporary directories, listens on port 0 and is
-//! ended when dropped. Modules are listed in flow order: each uses only those below it.
+//! Everything lives on loopback addresses and in temporary directories, listens on port 0 or on
+//! a loopback address of its own, and is ended when dropped. Modules are listed in flow order: each
+//! uses only those below it.
 
 pub mod load;
 
@@ -10,11 +11,25 @@ pub mod handshakes;
 
 pub mod proxies;
 
+pub mod pebble;
+
+pub mod challtestsrv;
+
+pub mod relay;
+
+pub mod name_server;
+
 pub mod cpu;
 
 pub mod vaned;
 
 pub mod vane;
+
+mod child;
+
+pub mod sockets;
+
+pub mod tools;
 
 pub mod binary;
 

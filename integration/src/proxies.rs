@@ -13,7 +13,7 @@ use std::time::Duration;
 use rustix::process::{Signal, geteuid, kill_process};
 use tempfile::TempDir;
 
-use crate::vane::pid_of;
+use crate::child::pid_of;
 use crate::wait;
 
 /// A proxy that listens on loopback, ended when dropped.

@@ -2,13 +2,14 @@
 
 use std::io;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Signal, kill_process};
 use tokio::time::timeout;
 
 use crate::binary;
+use crate::child::pid_of;
 
 /// What a run of the CLI left.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,12 +85,6 @@ pub(crate) fn remove_own_variables(command: &mut Command) {
             command.env_remove(name);
         }
     }
-}
-
-/// The process id of a child that has not been waited for.
-pub(crate) fn pid_of(child: &Child) -> Pid {
-    let raw = i32::try_from(child.id()).ok();
-    raw.and_then(Pid::from_raw).expect("the kernel gives positive process ids")
 }
 
 fn output(ended: io::Result<std::process::Output>) -> Output {

@@ -1,20 +1,19 @@
 //! The daemon as a child process.
 
-use std::io::{BufRead, BufReader, Read};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
-use rustix::process::{Signal, kill_process};
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::binary;
+use crate::child::Running;
 use crate::config_dir::ConfigDir;
 use crate::management::Management;
-use crate::vane::{pid_of, remove_own_variables};
+use crate::vane::remove_own_variables;
 use crate::wait;
 
 /// A daemon to be started; made by [`Vaned::builder`].
@@ -32,10 +31,9 @@ pub struct Builder {
 /// printed.
 #[derive(Debug)]
 pub struct Vaned {
-    child: Child,
+    running: Running,
     place: TempDir,
     management: Management,
-    log: Log,
     await_listeners: bool,
 }
 
@@ -64,9 +62,7 @@ impl Vaned {
     /// When it ends before, or takes longer than 30 seconds.
     pub async fn ready(&mut self) {
         wait::until("vaned to be ready", START_LIMIT, async || {
-            if let Some(status) = exited(&mut self.child) {
-                panic!("vaned ended while starting: {status}");
-            }
+            self.running.assert_is_starting();
             ready(&self.management, self.await_listeners).await
         })
         .await;
@@ -74,7 +70,7 @@ impl Vaned {
 
     /// Its process id.
     pub fn pid(&self) -> u32 {
-        self.child.id()
+        self.running.pid()
     }
 
     /// The path of its management socket.
@@ -151,7 +147,7 @@ impl Vaned {
 
     /// Sends it a signal.
     pub fn signal(&self, signal: Signal) {
-        kill_process(pid_of(&self.child), signal).expect("a child can be signalled");
+        self.running.signal(signal);
     }
 
     /// Waits for its end.
@@ -159,20 +155,17 @@ impl Vaned {
     /// # Panics
     /// When it runs longer than `limit`.
     pub async fn exit_status(&mut self, limit: Duration) -> ExitStatus {
-        let child = &mut self.child;
-        let status = wait::until("vaned to end", limit, async || exited(child)).await;
-        self.log.finish();
-        status
+        self.running.exit_status(limit).await
     }
 
     /// Whether it has not ended.
     pub fn is_running(&mut self) -> bool {
-        exited(&mut self.child).is_none()
+        self.running.exited().is_none()
     }
 
     /// The lines it has written to standard error so far.
     pub fn log_lines(&self) -> Vec<String> {
-        self.log.lines().clone()
+        self.running.log_lines()
     }
 
     /// The first line of the log that the predicate takes, past or to come.
@@ -180,24 +173,7 @@ impl Vaned {
     /// # Panics
     /// When there is none within 10 seconds.
     pub async fn wait_for_log(&self, predicate: impl Fn(&str) -> bool) -> String {
-        wait::until("a line in the log", LIMIT, async || {
-            let lines = self.log.lines();
-            let found = lines.iter().find(|line| predicate(line)).cloned();
-            found.ok_or_else(|| format!("{} lines without it", lines.len()))
-        })
-        .await
-    }
-}
-
-impl Drop for Vaned {
-    fn drop(&mut self) {
-        // Fails when it has ended already, which is what is wanted.
-        let _ = self.child.kill();
-        let status = self.child.wait();
-        if std::thread::panicking() {
-            self.log.finish();
-            print_log(self.child.id(), &format!("{status:?}"), &self.log.lines());
-        }
+        self.running.wait_for_log(predicate).await
     }
 }
 
@@ -255,11 +231,9 @@ impl Builder {
         for name in &self.unset {
             command.env_remove(name);
         }
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-        let mut child = command.spawn().expect("the binary can be started");
-        let log = Log::follow(child.stderr.take().expect("standard error is piped"));
+        let running = Running::spawn("vaned", command);
         let management = Management::at(&socket);
-        Vaned { child, place, management, log, await_listeners: self.await_listeners }
+        Vaned { running, place, management, await_listeners: self.await_listeners }
     }
 }
 
@@ -292,53 +266,5 @@ fn reachable(listener: &Value) -> Option<SocketAddr> {
     (listener["state"] == "listening").then_some(SocketAddr::new(ip, local.port()))
 }
 
-fn exited(child: &mut Child) -> Option<ExitStatus> {
-    child.try_wait().expect("a child can be waited for")
-}
-
-#[expect(clippy::print_stderr, reason = "belongs to the report of the failed test")]
-fn print_log(pid: u32, status: &str, lines: &[String]) {
-    eprintln!("--- log of vaned {pid}, {status}");
-    for line in lines {
-        eprintln!("{line}");
-    }
-    eprintln!("--- end of log");
-}
-
-/// The lines of a pipe, read by a thread until its end.
-#[derive(Debug)]
-struct Log {
-    lines: Arc<Mutex<Vec<String>>>,
-    at_end: mpsc::Receiver<()>,
-}
-
-impl Log {
-    fn follow(pipe: impl Read + Send + 'static) -> Self {
-        let lines = Arc::new(Mutex::new(Vec::new()));
-        let (reading, at_end) = mpsc::channel();
-        let kept = lines.clone();
-        std::thread::spawn(move || {
-            let _reading: mpsc::Sender<()> = reading;
-            let read = BufReader::new(pipe).split(b'\n').map_while(Result::ok);
-            for line in read {
-                let line = String::from_utf8_lossy(&line).into_owned();
-                kept.lock().unwrap_or_else(PoisonError::into_inner).push(line);
-            }
-        });
-        Self { lines, at_end }
-    }
-
-    fn lines(&self) -> MutexGuard<'_, Vec<String>> {
-        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Reads what is left once the child has ended. A grandchild can hold the pipe open, and is
-    /// not waited for.
-    fn finish(&self) {
-        let _ = self.at_end.recv_timeout(LOG_END_LIMIT);
-    }
-}
-
 const LIMIT: Duration = Duration::from_secs(10);
 const START_LIMIT: Duration = Duration::from_secs(30);
-const LOG_END_LIMIT: Duration = Duration::from_secs(1);

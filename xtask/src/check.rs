@@ -3,9 +3,12 @@
 //! A failing step does not stop the later ones, except that tests need a build. A step that this
 //! machine cannot run is skipped with the reason.
 
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::command::{self, Program};
+use crate::packages;
 use crate::report::{Outcome, Report};
 use crate::tools::{self, Tool};
 
@@ -22,6 +25,8 @@ pub(crate) enum Step {
     Deny,
     /// No dependency has a known vulnerability; needs the advisory database from the network.
     Advisories,
+    /// Programs that tests need are installed, where they may be.
+    Tools,
     /// The two binaries build.
     Build,
     /// Unit, golden, tidy and integration tests.
@@ -38,20 +43,25 @@ pub(crate) fn run(only: &[Step]) -> Report {
             Step::Docs => docs(),
             Step::Deny => deny(),
             Step::Advisories => advisories(so_far),
+            Step::Tools => packages::provide(),
             Step::Build => cargo(&["build", "--locked", "-p", "vaned", "-p", "vane"]).into(),
             Step::Test => tests(so_far),
         });
+    }
+    if Step::Test.is_wanted(only) {
+        report.skipped_tests(notes_of(&skips()));
     }
     report
 }
 
 impl Step {
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Fmt,
         Self::Clippy,
         Self::Docs,
         Self::Deny,
         Self::Advisories,
+        Self::Tools,
         Self::Build,
         Self::Test,
     ];
@@ -68,16 +78,18 @@ impl Step {
             Self::Docs => "docs",
             Self::Deny => "deny",
             Self::Advisories => "advisories",
+            Self::Tools => "tools",
             Self::Build => "build",
             Self::Test => "test",
         }
     }
 
-    /// The integration tests drive the two binaries, so wanting tests means wanting the build.
+    /// The integration tests drive the two binaries and run other programs beside them, so wanting
+    /// tests means wanting these.
     fn is_wanted(self, only: &[Self]) -> bool {
         only.is_empty()
             || only.contains(&self)
-            || (self == Self::Build && only.contains(&Self::Test))
+            || (matches!(self, Self::Tools | Self::Build) && only.contains(&Self::Test))
     }
 }
 
@@ -125,7 +137,28 @@ fn tests(so_far: &Report) -> Outcome {
     if so_far.has_failed(Step::Build.name()) {
         return Outcome::Skipped("the build failed".to_owned());
     }
-    cargo(&["test", "--locked", "--workspace", "--no-fail-fast"]).into()
+    let skips = skips();
+    // Only those of this run are to be read; most often there is no such file.
+    let _ = fs::remove_file(&skips);
+    Program::cargo()
+        .args(["test", "--locked", "--workspace", "--no-fail-fast"])
+        .env("VANE_TEST_SKIPS", &skips.to_string_lossy())
+        .run()
+        .into()
+}
+
+/// Where tests note that they were skipped, since what they print is seen only when they fail.
+fn skips() -> PathBuf {
+    command::target_dir().join("skipped-tests")
+}
+
+/// The lines of that file, each once.
+fn notes_of(file: &Path) -> Vec<String> {
+    let text = fs::read_to_string(file).unwrap_or_default();
+    let mut lines: Vec<_> = text.lines().map(str::to_owned).collect();
+    lines.sort();
+    lines.dedup();
+    lines
 }
 
 fn cargo(args: &[&str]) -> Result<(), command::Failure> {
@@ -146,8 +179,9 @@ mod tests {
     }
 
     #[test]
-    fn asking_for_tests_asks_for_the_build_too() {
+    fn asking_for_tests_asks_for_the_build_and_the_tools_too() {
         assert!(Step::Build.is_wanted(&[Step::Test]));
+        assert!(Step::Tools.is_wanted(&[Step::Test]));
         assert!(!Step::Build.is_wanted(&[Step::Fmt]));
         assert!(!Step::Fmt.is_wanted(&[Step::Test]));
     }
@@ -157,6 +191,16 @@ mod tests {
         let mut report = Report::default();
         report.add("build", Outcome::Failed("exit status: 101".to_owned()), Duration::ZERO);
         assert!(matches!(tests(&report), Outcome::Skipped(_)));
+    }
+
+    #[test]
+    fn what_tests_noted_is_read_once_each_and_in_order() {
+        let file = command::target_dir().join(format!("notes-{}", std::process::id()));
+        fs::create_dir_all(command::target_dir()).unwrap();
+        fs::write(&file, "skipped: b\nskipped: a\nskipped: b\n").unwrap();
+        assert_eq!(["skipped: a", "skipped: b"], notes_of(&file).as_slice());
+        fs::remove_file(&file).unwrap();
+        assert!(notes_of(&file).is_empty());
     }
 
     #[test]

@@ -1,13 +1,14 @@
 //! The project's own tasks, run as `cargo xtask <task>`.
 //!
-//! Flow: `args` says what is wanted, `bench`, `check` and `fuzz` know the steps, `tools` finds or builds the
-//! programs they need, `report` keeps what came of each, `command` runs one program in sight of the
-//! reader.
+//! Flow: `args` says what is wanted, `bench`, `check` and `fuzz` know the steps, `packages` and
+//! `tools` find, install or build the programs they need, `report` keeps what came of each,
+//! `command` runs one program in sight of the reader.
 
 mod args;
 mod bench;
 mod check;
 mod fuzz;
+mod packages;
 mod tools;
 
 mod report;

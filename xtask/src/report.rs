@@ -19,6 +19,7 @@ pub(crate) enum Outcome {
 #[derive(Debug, Default)]
 pub(crate) struct Report {
     lines: Vec<Line>,
+    skipped_tests: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -43,6 +44,11 @@ impl Report {
     /// Keeps the outcome of a step that was run elsewhere.
     pub(crate) fn add(&mut self, step: &str, outcome: Outcome, took: Duration) {
         self.lines.push(Line { step: step.to_owned(), outcome, took });
+    }
+
+    /// Keeps what single tests said of why they did not run, a line for each.
+    pub(crate) fn skipped_tests(&mut self, notes: Vec<String>) {
+        self.skipped_tests = notes;
     }
 
     /// Whether any step failed.
@@ -104,6 +110,9 @@ impl fmt::Display for Report {
             let row = format!("{step:width$}  {word:7}  {seconds:7.1} s  {}", outcome.reason());
             writeln!(f, "{}", row.trim_end())?;
         }
+        if !self.skipped_tests.is_empty() {
+            writeln!(f, "\n{}", self.skipped_tests.join("\n"))?;
+        }
         let (passed, failed) = (self.count("passed"), self.count("FAILED"));
         write!(f, "\n{passed} passed, {failed} failed, {} skipped", self.count("skipped"))
     }
@@ -133,6 +142,15 @@ mod tests {
         let mut report = Report::default();
         report.add("deny", Outcome::Skipped("offline".to_owned()), Duration::ZERO);
         assert!(!report.failed());
+    }
+
+    #[test]
+    fn tests_that_were_skipped_are_listed_below_the_table() {
+        let mut report = three_outcomes();
+        report.skipped_tests(vec!["skipped: a: no b".to_owned(), "skipped: c: no d".to_owned()]);
+        let text = report.to_string();
+        assert!(text.contains("\n\nskipped: a: no b\nskipped: c: no d\n\n1 passed"), "{text}");
+        assert!(!report.has_skipped("a"));
     }
 
     fn three_outcomes() -> Report {

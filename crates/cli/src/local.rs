@@ -50,16 +50,16 @@ impl ConfigDir for DiskDir<'_> {
         }
     }
 
-    fn parse_env(&self, text: &[u8]) -> (Vec<(String, String)>, Option<EnvProblem>) {
-        let mut problem = None;
+    fn parse_env(&self, text: &[u8]) -> (Vec<(String, String)>, Vec<EnvProblem>) {
+        let mut problems = Vec::new();
         let variables = dotenvy::from_read_iter(text).filter_map(|line| match line {
             Err(dotenvy::Error::LineParse(line, _)) => {
-                problem.get_or_insert(EnvProblem { line });
+                problems.push(EnvProblem { line });
                 None
             }
             line => line.ok(),
         });
-        (variables.collect(), problem)
+        (variables.collect(), problems)
     }
 }
 

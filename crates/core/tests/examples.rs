@@ -45,7 +45,7 @@ fn root() -> PathBuf {
 
 fn files(example: &Path) -> Files {
     let rules = rule_files(example).into_iter().map(|path| raw(example, &path).unwrap()).collect();
-    Files { config: raw(example, "config.json"), rules, env_file: None, env_problem: None }
+    Files { config: raw(example, "config.json"), rules, env_file: None, env_problems: Vec::new() }
 }
 
 fn rule_files(example: &Path) -> Vec<String> {

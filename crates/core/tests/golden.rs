@@ -170,7 +170,7 @@ impl Input {
             "suppress" => self.options.families.ipv6 = false,
             "explain" => self.explain.push(rest.to_owned()),
             "env-problem" => {
-                self.files.env_problem = Some(EnvProblem { line: rest.to_owned() });
+                self.files.env_problems.push(EnvProblem { line: rest.to_owned() });
             }
             "bytes" | "too-large" | "unreadable" | "generate" => {
                 let (argument, path) = rest.rsplit_once(' ').expect("an argument and a path");

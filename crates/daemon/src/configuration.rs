@@ -86,19 +86,17 @@ impl ConfigDir for DiskDir<'_> {
         }
     }
 
-    fn parse_env(&self, text: &[u8]) -> (Vec<(String, String)>, Option<EnvProblem>) {
-        let (mut variables, mut problem) = (Vec::new(), None);
+    fn parse_env(&self, text: &[u8]) -> (Vec<(String, String)>, Vec<EnvProblem>) {
+        let (mut variables, mut problems) = (Vec::new(), Vec::new());
         for line in dotenvy::from_read_iter(text) {
             match line {
                 Ok(variable) => variables.push(variable),
-                Err(dotenvy::Error::LineParse(line, _)) => {
-                    problem.get_or_insert(EnvProblem { line });
-                }
+                Err(dotenvy::Error::LineParse(line, _)) => problems.push(EnvProblem { line }),
                 // Bytes that are not UTF-8 are found when the file is loaded.
                 Err(_) => break,
             }
         }
-        (variables, problem)
+        (variables, problems)
     }
 }
 
@@ -202,9 +200,11 @@ mod tests {
 
     #[test]
     fn a_bad_line_of_the_env_file_is_an_error_and_the_others_count() {
-        let (variables, problem) = DiskDir(Path::new(".")).parse_env(b"A=1\nnot a line\nB='2 3'\n");
+        let text = b"A=1\nnot a line\nB='2 3'\nneither this\n";
+        let (variables, problems) = DiskDir(Path::new(".")).parse_env(text);
         let expected = [("A", "1"), ("B", "2 3")].map(|(n, v)| (n.to_owned(), v.to_owned()));
         assert_eq!(variables, expected);
-        assert_eq!(problem.map(|problem| problem.line), Some("not a line".to_owned()));
+        let lines: Vec<_> = problems.iter().map(|problem| &*problem.line).collect();
+        assert_eq!(lines, ["not a line", "neither this"]);
     }
 }

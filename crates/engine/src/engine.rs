@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use vane_core::graph::{FlowGraph, Listener as Spec};
-use vane_core::rules::tls::CertificateSource;
 use vane_core::value::listen_addr::Transport;
 
 use crate::listener::Listener;
@@ -22,8 +21,10 @@ use crate::snapshot::{
     CertificateStatus, ConnectionStatus, Counters, DrainReport, ListenerState, ListenerStatus,
     RenewRefusal,
 };
-use crate::tls::store::UnusableFiles;
-use crate::tls::tickets::Tickets;
+use crate::tls::store::{Live, UnusableFiles};
+use crate::tls::ticket_file::TicketFile;
+use crate::tls::tickets::{Tickets, unix_time};
+use crate::upkeep::Upkeep;
 use crate::verdict;
 use crate::worker::Workers;
 
@@ -32,6 +33,7 @@ use crate::worker::Workers;
 #[derive(Debug)]
 pub struct Engine {
     shared: Arc<Shared>,
+    upkeep: Arc<Upkeep>,
     workers: Arc<Workers>,
     listeners: Mutex<Listeners>,
     programs: Mutex<Vec<Weak<Program>>>,
@@ -73,9 +75,17 @@ impl Engine {
     /// When the system refuses a thread, or random numbers.
     pub fn start(settings: Settings) -> io::Result<Self> {
         let workers = Arc::new(Workers::start(settings.workers)?);
-        let tickets = Tickets::new(b"", unix_time()).map_err(io::Error::other)?;
+        let file = TicketFile::below(&settings.state_dir);
+        let tickets = Tickets::new(&file.read(), unix_time()).map_err(io::Error::other)?;
         let shared = Arc::new(Shared::new(settings, tickets, Program::empty()));
-        Ok(Self { shared, workers, listeners: Mutex::default(), programs: Mutex::default() })
+        let upkeep = Arc::new(Upkeep::new(Arc::clone(&shared), file));
+        Ok(Self {
+            shared,
+            upkeep,
+            workers,
+            listeners: Mutex::default(),
+            programs: Mutex::default(),
+        })
     }
 
     /// Links a graph. Reads the files that its rules name, and touches nothing that
@@ -103,6 +113,10 @@ impl Engine {
         let old = self.shared.current.swap(program);
         self.reconcile().await;
         old.retired.cancel();
+        if self.graph().listeners.iter().any(|listener| listener.tls.is_some()) {
+            self.upkeep.begin().await;
+        }
+        self.shared.managed.look_after(&self.shared.current.load().certificates);
         generation
     }
 
@@ -166,7 +180,10 @@ impl Engine {
     /// How each certificate of the installed graph is, in its order.
     pub fn certificates(&self) -> Vec<CertificateStatus> {
         let program = self.shared.current.load_full();
-        program.certificates.iter().map(|live| live.status(unix_time())).collect()
+        let now = unix_time();
+        let status =
+            |live: &Arc<Live>| CertificateStatus::of(live, self.shared.managed.status(live), now);
+        program.certificates.iter().map(status).collect()
     }
 
     /// Orders a managed certificate now, whatever its schedule says.
@@ -176,10 +193,8 @@ impl Engine {
     pub fn renew(&self, name: &str) -> Result<(), RenewRefusal> {
         let program = self.shared.current.load_full();
         let named = program.certificates.iter().find(|live| *live.name == *name);
-        match &named.ok_or(RenewRefusal::Unknown)?.source {
-            CertificateSource::Files { .. } => Err(RenewRefusal::FromFiles),
-            CertificateSource::Acme(_) => Ok(()),
-        }
+        let live = named.ok_or(RenewRefusal::Unknown)?;
+        if self.shared.managed.renew(live) { Ok(()) } else { Err(RenewRefusal::FromFiles) }
     }
 
     /// Sums since start.
@@ -315,10 +330,4 @@ impl Engine {
     fn lock(&self) -> MutexGuard<'_, Listeners> {
         self.listeners.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Seconds since 1970; 0 before.
-fn unix_time() -> u64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    since.map_or(0, |since| since.as_secs())
 }

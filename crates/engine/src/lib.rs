@@ -4,9 +4,9 @@
 
 pub mod engine;
 
-mod verdict;
+mod upkeep;
 
-pub(crate) mod acme;
+mod verdict;
 
 mod listener;
 
@@ -28,6 +28,10 @@ pub mod program;
 
 mod tunnel;
 
+pub mod acme;
+
+pub mod snapshot;
+
 mod upstream;
 
 mod body;
@@ -40,10 +44,10 @@ pub mod message;
 
 pub mod wire;
 
-pub mod snapshot;
-
 pub mod floor;
 
 pub mod registry;
+
+mod disk;
 
 pub mod settings;

@@ -14,9 +14,12 @@ use tokio_util::sync::CancellationToken;
 use vane_core::graph::{FlowGraph, GraphHash, Node, NodeId};
 use vane_core::rules::action::{Action, RespondBody};
 use vane_core::rules::middleware::Middleware;
+use vane_core::rules::tls::CertificateSource;
 use vane_core::rules::upstream::{Upstream, UpstreamId};
 use vane_core::value::listen_addr::Transport;
 
+use crate::acme::registry::Registry;
+use crate::acme::storage::StorageError;
 use crate::middleware::rate_limit::RateLimiter;
 use crate::tls::certificate::Served;
 use crate::tls::client_auth::UnusableAuthority;
@@ -50,6 +53,8 @@ pub(crate) struct Program {
 pub(crate) struct DaemonScope<'a> {
     /// Every certificate in use.
     pub(crate) certificates: &'a CertStore,
+    /// Where managed certificates are kept.
+    pub(crate) managed: &'a Registry,
     /// The keys of session tickets.
     pub(crate) tickets: &'a Arc<Tickets>,
     /// Every server in use.
@@ -74,6 +79,8 @@ pub enum LinkProblem {
     Certificate(UnusableFiles),
     /// What clients are verified with.
     Authority(UnusableAuthority),
+    /// Where managed certificates would be kept.
+    State(StorageError),
 }
 
 impl fmt::Display for LinkProblem {
@@ -82,6 +89,7 @@ impl fmt::Display for LinkProblem {
             Self::Body(problem) => problem.fmt(f),
             Self::Certificate(problem) => problem.fmt(f),
             Self::Authority(problem) => problem.fmt(f),
+            Self::State(problem) => problem.fmt(f),
         }
     }
 }
@@ -126,6 +134,10 @@ impl Program {
             graph.certificates.iter().map(|each| scope.certificates.get(each)).collect();
         let mut read = read_certificates(&certificates);
         problems.extend(read.missing.drain(..).map(LinkProblem::Certificate));
+        match stored(&certificates, scope.managed) {
+            Ok(stored) => read.fresh.extend(stored),
+            Err(problem) => problems.push(LinkProblem::State(problem)),
+        }
         let entries = entries(&graph, &certificates, scope.tickets, &mut problems);
         if !problems.is_empty() {
             return Err(problems);
@@ -224,6 +236,19 @@ pub(crate) fn read_certificates(certificates: &[Arc<Live>]) -> ReadCertificates 
         }
     }
     read
+}
+
+/// Managed certificates that were stored before and do not serve yet. Blocks.
+fn stored(certificates: &[Arc<Live>], managed: &Registry) -> Result<Vec<Fresh>, StorageError> {
+    let mut fresh = Vec::new();
+    for live in certificates.iter().filter(|live| live.served().is_none()) {
+        if let CertificateSource::Acme(settings) = &live.source
+            && let Some(served) = managed.stored(settings)?
+        {
+            fresh.push((Arc::clone(live), Arc::new(served)));
+        }
+    }
+    Ok(fresh)
 }
 
 fn entries(

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::acme::registry::Registry;
 use crate::floor::Floor;
 use crate::program::{DaemonScope, Program};
 use crate::registry::ConnectionKind;
@@ -25,6 +26,8 @@ pub(crate) struct Shared {
     pub(crate) floor: Arc<Floor>,
     /// Every certificate in use.
     pub(crate) certificates: CertStore,
+    /// Managed certificates.
+    pub(crate) managed: Registry,
     /// The keys of session tickets.
     pub(crate) tickets: Arc<Tickets>,
     /// What proves names to authorities now.
@@ -41,12 +44,15 @@ pub(crate) struct Shared {
 impl Shared {
     /// With `first` installed.
     pub(crate) fn new(settings: Settings, tickets: Tickets, first: Program) -> Self {
+        let challenges = Arc::<Challenges>::default();
+        let managed = Registry::new(settings.state_dir.clone(), Arc::clone(&challenges));
         Self {
             floor: Arc::new(Floor::new(settings.floor)),
             settings,
             certificates: CertStore::default(),
+            managed,
             tickets: Arc::new(tickets),
-            challenges: Arc::default(),
+            challenges,
             origins: Origins::default(),
             current: arc_swap::ArcSwap::from_pointee(first),
             cut: CutOff::default(),
@@ -58,6 +64,7 @@ impl Shared {
     pub(crate) fn scope(&self) -> DaemonScope<'_> {
         DaemonScope {
             certificates: &self.certificates,
+            managed: &self.managed,
             tickets: &self.tickets,
             origins: &self.origins,
         }

@@ -3,11 +3,13 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
+use vane_core::rules::tls::CertificateSource;
 use vane_core::value::listen_addr::Transport;
 
 use crate::floor::Limit;
 use crate::registry::{ConnectionKind, HandshakeOutcome};
 use crate::tls::certificate::CertificateFacts;
+use crate::tls::store::Live;
 
 /// How one listener is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,6 +106,36 @@ pub struct CertificateStatus {
     /// Why the latest attempt to have a newer one failed, in the words of whoever refused it;
     /// nothing where it did not.
     pub last_error: Option<String>,
+}
+
+impl CertificateStatus {
+    /// How one is at `now`, seconds since 1970.
+    pub(crate) fn of(live: &Live, managed: Option<ManagedStatus>, now: u64) -> Self {
+        let served = live.served().map(|served| served.facts.clone());
+        let last_error = live.problem();
+        let is_over = |facts: &CertificateFacts| facts.not_after < now.cast_signed();
+        let state = match &served {
+            None => CertificateState::Missing,
+            Some(facts) if is_over(facts) => CertificateState::Expired,
+            Some(_) if last_error.is_some() => CertificateState::Failing,
+            Some(_) => CertificateState::Serving,
+        };
+        let (name, source) = (live.name.clone(), origin(&live.source));
+        Self { name, source, state, served, managed, last_error }
+    }
+}
+
+fn origin(source: &CertificateSource) -> CertificateOrigin {
+    match source {
+        CertificateSource::Files { chain, key } => {
+            CertificateOrigin::Files { chain: chain.clone(), key: key.clone() }
+        }
+        CertificateSource::Acme(managed) => CertificateOrigin::Acme {
+            directory: managed.account.directory.clone(),
+            challenge: managed.challenge.as_str(),
+            names: managed.names.iter().map(ToString::to_string).collect(),
+        },
+    }
 }
 
 /// Where a certificate comes from.

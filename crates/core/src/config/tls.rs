@@ -4,9 +4,17 @@ use serde_json::json;
 
 use crate::{
     json::{Value, ValueKind},
-    shape::{Decoder, Map, OneOrMany, SchemaDefs, Shape, True, keyword, object},
+    shape::{Decoder, Keyed, OneOrMany, SchemaDefs, Shape, True, keyword, object},
     source::Spanned,
-    value::{file_path::FilePath, host_pattern::HostPattern, units::Duration},
+    value::{
+        api_url::ApiUrl,
+        domain_name::DomainName,
+        file_path::FilePath,
+        host_pattern::HostPattern,
+        name_server::NameServer,
+        secret::{Base64Secret, Secret},
+        units::Duration,
+    },
 };
 
 object! {
@@ -96,8 +104,8 @@ object! {
         optional "agree_tos" agree_tos: Spanned<bool>,
         /// How names are proven.
         optional "challenge" challenge: Spanned<Challenge>,
-        /// Settings of the DNS provider for `dns-01`.
-        optional "dns" dns: Spanned<Map<String, Spanned<String>>>,
+        /// Where TXT records are put for `dns-01`.
+        optional "dns" dns: Spanned<Dns>,
         /// The kind of key. Default: `ecdsa-p256`.
         optional "key_type" key_type: Spanned<KeyType>,
         /// How long before its end a certificate is renewed. Default: as the authority suggests,
@@ -144,6 +152,59 @@ object! {
         /// Key identifier.
         required "key_id" key_id: Spanned<String>,
         /// MAC key in base64url; best given as a variable.
-        required "hmac_key" hmac_key: Spanned<String>,
+        required "hmac_key" hmac_key: Spanned<Secret>,
+    }
+}
+
+object! {
+    /// Where TXT records are put; one of `rfc2136`, `exec` and `cloudflare`.
+    pub struct Dns {
+        /// A name server, by dynamic update, RFC 2136.
+        optional "rfc2136" rfc2136: Keyed<DnsUpdate>,
+        /// A program, run as `PROGRAM present|cleanup NAME VALUE`.
+        optional "exec" exec: Keyed<FilePath>,
+        /// Cloudflare's API.
+        optional "cloudflare" cloudflare: Keyed<Cloudflare>,
+        /// How long after a record was put the authority is told to look. Default: at once, and
+        /// `5s` for `cloudflare`.
+        optional "wait" wait: Spanned<Duration>,
+    }
+}
+
+object! {
+    /// A name server that takes dynamic updates over TCP.
+    pub struct DnsUpdate short "server" {
+        /// The primary server of the zone; port 53 unless written.
+        required "server" server: Spanned<NameServer>,
+        /// The zone. Default: the one that the server says the name lies in.
+        optional "zone" zone: Spanned<DomainName>,
+        /// The name of the TSIG key (RFC 8945) that updates are signed with. Default: unsigned.
+        optional "key_name" key_name: Spanned<DomainName>,
+        /// Its algorithm. Default: `hmac-sha256`.
+        optional "key_algorithm" key_algorithm: Spanned<KeyAlgorithm>,
+        /// The key in base64; best given as a variable.
+        optional "key_secret" key_secret: Spanned<Base64Secret>,
+    }
+}
+
+keyword! {
+    /// Algorithms of TSIG keys.
+    pub enum KeyAlgorithm {
+        /// HMAC with SHA-256.
+        HmacSha256 = "hmac-sha256",
+        /// HMAC with SHA-384.
+        HmacSha384 = "hmac-sha384",
+        /// HMAC with SHA-512.
+        HmacSha512 = "hmac-sha512",
+    }
+}
+
+object! {
+    /// Cloudflare's API.
+    pub struct Cloudflare short "token" {
+        /// A token with the permissions Zone:Read and DNS:Edit; best given as a variable.
+        required "token" token: Spanned<Secret>,
+        /// Base URL of the API. Default: Cloudflare's.
+        optional "api" api: Spanned<ApiUrl>,
     }
 }

@@ -19,8 +19,8 @@ pub trait ConfigDir {
     /// if nothing is there; a symbolic link that leads nowhere is unreadable.
     fn read(&self, path: &str) -> Option<RawContent>;
 
-    /// The variables of the text of an `.env` file in their order, and its first problem.
-    fn parse_env(&self, text: &[u8]) -> (Vec<(String, String)>, Option<EnvProblem>);
+    /// The variables of the text of an `.env` file, and its problems, each in their order.
+    fn parse_env(&self, text: &[u8]) -> (Vec<(String, String)>, Vec<EnvProblem>);
 }
 
 /// A configuration directory as it was read.
@@ -75,11 +75,11 @@ impl Directory {
     fn read_env(&mut self, dir: &impl ConfigDir) {
         let Some(content) = dir.read(ENV) else { return };
         if let RawContent::Bytes(text) = &content {
-            let (variables, problem) = dir.parse_env(text);
+            let (variables, problems) = dir.parse_env(text);
             for (name, value) in variables {
                 self.variables.entry(name).or_insert(value);
             }
-            self.files.env_problem = problem;
+            self.files.env_problems = problems;
         }
         self.files.env_file = Some(RawFile { path: ENV.to_owned(), content });
     }
@@ -118,10 +118,10 @@ mod tests {
             Some(RawContent::Bytes((*text).into()))
         }
 
-        fn parse_env(&self, text: &[u8]) -> (Vec<(String, String)>, Option<EnvProblem>) {
+        fn parse_env(&self, text: &[u8]) -> (Vec<(String, String)>, Vec<EnvProblem>) {
             let text = String::from_utf8_lossy(text);
             let pairs = text.lines().filter_map(|line| line.split_once('='));
-            (pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(), None)
+            (pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(), Vec::new())
         }
     }
 

@@ -27,8 +27,8 @@ pub struct Files {
     pub rules: Vec<RawFile>,
     /// `.env`, if there is one. Its text is never quoted.
     pub env_file: Option<RawFile>,
-    /// What the reader of `.env` stumbled over.
-    pub env_problem: Option<EnvProblem>,
+    /// What the reader of `.env` stumbled over, in the order of its lines.
+    pub env_problems: Vec<EnvProblem>,
 }
 
 /// A file as the caller found it.
@@ -125,8 +125,8 @@ impl Loader<'_> {
     fn env_file(&mut self, files: &Files) {
         let Some(file) = &files.env_file else { return };
         let read = text::read_confidential(file, &mut self.sources, self.diagnostics);
-        if let (Some((id, text)), Some(problem)) = (read, &files.env_problem) {
-            text::report_env_problem(id, &text, problem, self.diagnostics);
+        if let Some((id, text)) = read {
+            text::report_env_problems(id, &text, &files.env_problems, self.diagnostics);
         }
     }
 }

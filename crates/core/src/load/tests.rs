@@ -44,7 +44,7 @@ fn a_directory_without_rules_is_a_warning() {
 fn a_line_of_the_env_file_is_never_quoted() {
     let files = Files {
         env_file: Some(file(".env", "A=1\nhunter2 secret\n")),
-        env_problem: Some(EnvProblem { line: "hunter2 secret".into() }),
+        env_problems: vec![EnvProblem { line: "hunter2 secret".into() }],
         ..Files::default()
     };
     let (written, diagnostics) = load(&files);

@@ -1,5 +1,6 @@
 //! Bytes to text, or the reason why not.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::{EnvProblem, MAX_FILE_BYTES, RawContent, RawFile};
@@ -27,27 +28,46 @@ pub(super) fn read_confidential(
     read_as(file, true, sources, diagnostics)
 }
 
-/// Points at a line of `.env` without repeating it.
-pub(super) fn report_env_problem(
+/// Points at lines of `.env` without repeating them. They come in the order of the file.
+pub(super) fn report_env_problems(
     file: SourceId,
     text: &str,
-    problem: &EnvProblem,
+    problems: &[EnvProblem],
     diagnostics: &mut Diagnostics,
 ) {
-    let message = "this line is not `NAME=value`";
-    let line = problem.line.trim();
-    let diagnostic = match text.find(line).filter(|_| !line.is_empty()) {
-        Some(start) => {
-            let span = Span::new(file, start, start + line.len());
-            diagnostics.error(Code::EnvFileSyntax, span, message)
-        }
-        None => diagnostics.in_file(Code::EnvFileSyntax, file, "a line is not `NAME=value`"),
-    };
-    diagnostic.help(
-        "values with spaces or `#` are written in quotes; the line is not shown here, \
+    let mut from = 0;
+    for problem in problems {
+        let diagnostic = match find_line(text, from, problem.line.trim()) {
+            Some(found) => {
+                from = found.end;
+                let span = Span::new(file, found.start, found.end);
+                diagnostics.error(Code::EnvFileSyntax, span, "this line is not `NAME=value`")
+            }
+            None => diagnostics.in_file(Code::EnvFileSyntax, file, "a line is not `NAME=value`"),
+        };
+        diagnostic.help(
+            "values with spaces or `#` are written in quotes; the line is not shown here, \
                      since it may hold a secret",
-    );
+        );
+    }
 }
+
+/// Where a line stands, at `from` or later, by its text; with an open quote it goes on over others.
+fn find_line(text: &str, from: usize, line: &str) -> Option<Range<usize>> {
+    let first = line.lines().next()?.trim_end();
+    let mut start = from;
+    for candidate in text[from..].split_inclusive('\n') {
+        let begin = start + candidate.len() - candidate.trim_start_matches(BLANK).len();
+        if candidate.trim_matches(BLANK) == first {
+            return Some(begin..begin + first.len());
+        }
+        start += candidate.len();
+    }
+    None
+}
+
+/// What may stand around a line of `.env`, and the mark that may begin the file.
+const BLANK: [char; 5] = [' ', '\t', '\r', '\n', '\u{feff}'];
 
 fn read_as(
     file: &RawFile,

@@ -16,16 +16,20 @@ use crate::{
     source::{Span, Spanned},
     value::{
         self, Explain,
+        api_url::ApiUrl,
         cidr::Cidr,
+        domain_name::DomainName,
         endpoint::Endpoint,
         field::Field,
         file_path::FilePath,
         host_pattern::HostPattern,
         listen_addr::ListenAddr,
         name::Name,
+        name_server::NameServer,
         path_pattern::PathPattern,
         rate::Rate,
         regex::Regex,
+        secret::{Base64Secret, Secret},
         template::Template,
         units::{ByteSize, Duration},
         url::UpstreamUrl,
@@ -165,6 +169,11 @@ text_values! {
     Regex: "a regular expression", BadRegex, "^/v[0-9]+/", None;
     Cidr: "an address or network", BadValue, "10.0.0.0/8", Some("[0-9a-fA-F:.]+(/[0-9]+)?");
     PathPattern: "an absolute path", BadPathPattern, "/v1", Some("/[^?#]*");
+    DomainName: "a domain name", BadName, "example.com", Some(r"[A-Za-z0-9/_.-]+");
+    NameServer: "the address of a name server", BadUrl, "10.0.0.1:53", Some("(unix:/.+|[^:]+(:[0-9]+)?|\\[[0-9a-fA-F:]+\\](:[0-9]+)?)");
+    ApiUrl: "the base URL of an API", BadUrl, "https://api.example.com/v4", Some("https?://[^?#]+");
+    Secret: "a secret", BadValue, "secret", None;
+    Base64Secret: "a key in base64", BadValue, "c2VjcmV0", Some("[A-Za-z0-9+/]+={0,2}");
     FilePath: "the path of a file", BadValue, "/etc/ssl/site.pem", Some("(?s:.+)");
 }
 

@@ -1,13 +1,16 @@
 //! Values that cannot be bad: each type parses its written form once and then only holds what it
 //! promises.
 
+pub mod api_url;
 pub mod cidr;
+pub mod domain_name;
 pub mod endpoint;
 pub mod field;
 pub mod file_path;
 pub mod host_pattern;
 pub mod listen_addr;
 pub mod name;
+pub mod name_server;
 pub mod path;
 pub mod path_pattern;
 pub mod rate;

@@ -1,7 +1,32 @@
 //! Certificates that look after themselves, by ACME (RFC 8555).
+//!
+//! ```text
+//! registry -> job, one for each certificate -> schedule (when), office (how)
+//!                                              office -> order -> proof -> dns
+//!                                                              -> authority -> http
+//!                                                     -> storage
+//! ```
 
-#[cfg_attr(not(test), expect(dead_code, reason = "nothing orders certificates yet"))]
-pub(crate) mod storage;
+pub(crate) mod registry;
 
-#[cfg_attr(not(test), expect(dead_code, reason = "nothing orders certificates yet"))]
+mod job;
+
+mod office;
+
+mod order;
+
+mod proof;
+
+mod keys;
+
+mod authority;
+
+mod dns;
+
+mod http;
+
+mod failure;
+
+pub mod storage;
+
 pub(crate) mod schedule;

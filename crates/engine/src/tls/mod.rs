@@ -18,7 +18,11 @@ pub mod store;
 
 pub mod certificate;
 
-pub(crate) mod tickets;
+pub(crate) mod ticket_file;
+
+pub mod tickets;
+
+pub mod client;
 
 use std::sync::{Arc, LazyLock};
 

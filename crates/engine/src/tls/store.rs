@@ -8,8 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use arc_swap::ArcSwapOption;
 use vane_core::rules::tls::{Certificate, CertificateSource};
 
-use crate::snapshot::{CertificateOrigin, CertificateState, CertificateStatus};
-use crate::tls::certificate::{CertificateFacts, CertificateProblem, Served};
+use crate::tls::certificate::{CertificateProblem, Served};
 
 /// Every certificate that a graph in use refers to.
 #[derive(Debug, Default)]
@@ -92,21 +91,6 @@ impl Live {
         *lock(&self.problem) = None;
     }
 
-    /// How it is at `now`, seconds since 1970; what manages it is not known here.
-    pub(crate) fn status(&self, now: u64) -> CertificateStatus {
-        let served = self.served().map(|served| served.facts.clone());
-        let last_error = self.problem();
-        let is_over = |facts: &CertificateFacts| facts.not_after < now.cast_signed();
-        let state = match &served {
-            None => CertificateState::Missing,
-            Some(facts) if is_over(facts) => CertificateState::Expired,
-            Some(_) if last_error.is_some() => CertificateState::Failing,
-            Some(_) => CertificateState::Serving,
-        };
-        let (name, source) = (self.name.clone(), origin(&self.source));
-        CertificateStatus { name, source, state, served, managed: None, last_error }
-    }
-
     /// Reads its files; nothing for one that comes from elsewhere. Blocks.
     ///
     /// # Errors
@@ -116,19 +100,6 @@ impl Live {
             CertificateSource::Files { chain, key } => Some(read(chain, key)),
             CertificateSource::Acme(_) => None,
         }
-    }
-}
-
-fn origin(source: &CertificateSource) -> CertificateOrigin {
-    match source {
-        CertificateSource::Files { chain, key } => {
-            CertificateOrigin::Files { chain: chain.clone(), key: key.clone() }
-        }
-        CertificateSource::Acme(managed) => CertificateOrigin::Acme {
-            directory: managed.account.directory.clone(),
-            challenge: managed.challenge.as_str(),
-            names: managed.names.iter().map(ToString::to_string).collect(),
-        },
     }
 }
 

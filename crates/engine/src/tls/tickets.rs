@@ -231,6 +231,12 @@ impl fmt::Debug for Profile {
     }
 }
 
+/// Seconds since 1970; 0 before.
+pub(crate) fn unix_time() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |since| since.as_secs())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -60,6 +60,11 @@ impl Failure {
         Self { kind, source: Some(source.into()) }
     }
 
+    /// What lies behind it, for callers with words of their own.
+    pub(crate) fn into_source(self) -> Option<Box<dyn Error + Send + Sync>> {
+        self.source
+    }
+
     /// A connection that could not be made.
     pub(crate) fn connect(error: io::Error) -> Self {
         let kind = match error.kind() {

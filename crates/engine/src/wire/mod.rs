@@ -4,6 +4,8 @@ pub mod first_bytes;
 
 pub mod client_hello;
 
+pub mod dns;
+
 pub mod scanner;
 
 pub mod host;

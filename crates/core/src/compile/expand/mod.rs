@@ -5,6 +5,7 @@
 
 mod action;
 mod condition;
+mod dns;
 mod middleware;
 mod operand;
 mod rule;
@@ -62,6 +63,10 @@ pub(crate) fn expand<'w>(
         incomplete: written.incomplete,
     };
     upstream::named(&written.config, &mut ctx);
+    let acme = written.config.acme.as_ref();
+    if let Some(dns) = acme.and_then(|acme| acme.value.dns.as_ref()) {
+        ctx.certificates.shared_dns = dns::expand(dns, &mut ctx);
+    }
     let mut expanded = Expanded::default();
     expanded.set.rules.reserve(written.rules.len());
     expanded.notes.reserve(written.rules.len());

@@ -2,31 +2,32 @@
 
 use std::collections::HashMap;
 
-use crate::compile::expand::Context;
+use crate::compile::expand::{Context, dns};
 use crate::config::tls as written;
 use crate::diagnostic::code::Code;
 use crate::rules::Rule;
 use crate::rules::tls::{
     AccountBinding, AcmeAccount, Certificate, CertificateId, CertificateSource, Challenge,
-    ClientAuth, KeyType, Managed, RuleTls, Serving, TlsVersion,
+    ClientAuth, Dns, KeyType, Managed, RuleTls, Serving, TlsVersion,
 };
 use crate::shape::{Keyed, OneOrMany};
 use crate::source::{Span, Spanned};
 use crate::value::file_path::FilePath;
 use crate::value::host_pattern::HostPattern;
-use crate::value::secret::Secret;
 
 /// The certificates so far, and what `config.json` says of managed ones.
 #[derive(Debug)]
 pub(super) struct Certificates<'a> {
     defaults: Option<&'a written::AcmeSettings>,
+    /// What `config.json` says of DNS, if it says something that can be used.
+    pub(super) shared_dns: Option<Dns>,
     all: Vec<CertificateSource>,
     known: HashMap<CertificateSource, CertificateId>,
 }
 
 impl<'a> Certificates<'a> {
     pub(super) fn new(defaults: Option<&'a written::AcmeSettings>) -> Self {
-        Self { defaults, all: Vec::new(), known: HashMap::new() }
+        Self { defaults, shared_dns: None, all: Vec::new(), known: HashMap::new() }
     }
 
     fn add(&mut self, source: CertificateSource) -> CertificateId {
@@ -246,7 +247,7 @@ fn account(settings: &Settings<'_>, ctx: &mut Context<'_>) -> Option<AcmeAccount
         contact: contact.map(|each| each.value.as_str().into()).collect(),
         binding: settings.get(|acme| acme.eab.as_ref()).map(|eab| AccountBinding {
             key_id: eab.value.key_id.value.as_str().into(),
-            hmac_key: Secret::new(&eab.value.hmac_key.value),
+            hmac_key: eab.value.hmac_key.value.clone(),
         }),
         ca_file: settings.get(|acme| acme.ca_file.as_ref()).map(|file| path(&file.value)),
     })
@@ -275,11 +276,20 @@ fn challenge(
     match kind {
         written::Challenge::Http01 => Some(Challenge::Http01),
         written::Challenge::TlsAlpn01 => Some(Challenge::TlsAlpn01),
-        written::Challenge::Dns01 => {
-            ctx.not_available(span, "prove names by DNS");
-            None
-        }
+        written::Challenge::Dns01 => provider(settings, span, ctx).map(Challenge::Dns01),
     }
+}
+
+/// Who is told of records: the rule's own provider, else that of `config.json`.
+fn provider(settings: &Settings<'_>, span: Span, ctx: &mut Context<'_>) -> Option<Dns> {
+    if let Some(own) = settings.own.and_then(|acme| acme.dns.as_ref()) {
+        return dns::expand(own, ctx);
+    }
+    if settings.get(|acme| acme.dns.as_ref()).is_none() {
+        ctx.error(Code::MissingKey, span, "`dns-01` needs to know who is told of records")
+            .help("write `dns` beside `challenge`: one of `rfc2136`, `exec` and `cloudflare`");
+    }
+    ctx.certificates.shared_dns.clone()
 }
 
 fn key_type(written: Option<&Spanned<written::KeyType>>) -> KeyType {

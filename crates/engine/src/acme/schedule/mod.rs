@@ -135,7 +135,13 @@ impl Situation<'_> {
         let Some(leaf) = self.usable_leaf() else { return UnixTime(0) };
         let info = self.renewal_info.filter(|info| info.leaf == leaf.id);
         let offered = info.and_then(|info| info.point(&leaf));
-        offered.unwrap_or_else(|| leaf.renewal(self.renew_before))
+        let own = leaf.renewal(self.renew_before);
+        match (offered, self.renew_before) {
+            (Some(offered), None) => offered,
+            // The operator does not want it later than this, whatever the authority thinks.
+            (Some(offered), Some(_)) => offered.min(own),
+            (None, _) => own,
+        }
     }
 
     /// When to ask the authority next; `None` if not in this certificate's life.

@@ -18,14 +18,11 @@
 //!
 //! All functions block.
 
-pub(crate) mod damage;
-
 pub(crate) mod record;
 
 pub(crate) mod id;
 
-mod disk;
-
+use std::collections::HashSet;
 use std::fmt;
 use std::fs::{self, File};
 use std::io;
@@ -38,8 +35,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use vane_core::rules::tls::{AcmeAccount, Managed};
 
-use damage::{Damage, Defect};
-use disk::Draft;
+use crate::disk::damage::{Damage, Defect};
+use crate::disk::{self, Draft};
+
 use record::{CertificatePem, Credentials, PendingOrder, State, StoredAccount, StoredCertificate};
 
 /// The directory `acme/`. Whoever has it can read; who has the lock can write.
@@ -200,8 +198,7 @@ impl Storage {
 
     /// The ids of stored certificates that are none of those asked for, sorted. They are kept, as
     /// who asked for them may come back.
-    pub(crate) fn unclaimed<'a>(&self, asked: impl Iterator<Item = &'a Managed>) -> Vec<String> {
-        let asked: Vec<_> = asked.map(id::certificate).collect();
+    pub(crate) fn unclaimed(&self, asked: &HashSet<String>) -> Vec<String> {
         let stored = disk::entries(&self.root.join(CERTIFICATES))
             .filter(|dir| dir.join(CERTIFICATE).is_file())
             .filter_map(|dir| Some(dir.file_name()?.to_str()?.to_owned()));
@@ -273,7 +270,7 @@ fn json<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
 
 /// What the disk does not let us do.
 #[derive(Debug)]
-pub(crate) enum StorageError {
+pub enum StorageError {
     /// The state directory is not there or cannot be written to.
     Unusable {
         /// The state directory.

@@ -1,5 +1,7 @@
 //! Files that are replaced as a whole or not at all, and are nobody else's to read.
 
+pub(crate) mod damage;
+
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
@@ -7,10 +9,10 @@ use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::damage::{Damage, Defect};
+use self::damage::{Damage, Defect};
 
 /// Replaces a file, or makes it. When this returns, the disk has it.
-pub(super) fn write(target: &Path, bytes: &[u8]) -> io::Result<()> {
+pub(crate) fn write(target: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut draft = Draft::create(target)?;
     draft.fill(bytes)?;
     draft.sync()?;
@@ -19,14 +21,14 @@ pub(super) fn write(target: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 /// What a file will be, under another name. Removed when dropped before it is published.
-pub(super) struct Draft {
+pub(crate) struct Draft {
     file: File,
     path: PathBuf,
     target: PathBuf,
 }
 
 impl Draft {
-    pub(super) fn create(target: &Path) -> io::Result<Self> {
+    pub(crate) fn create(target: &Path) -> io::Result<Self> {
         loop {
             let path = draft_path(target);
             match OpenOptions::new().write(true).create_new(true).mode(FILE).open(&path) {
@@ -37,17 +39,17 @@ impl Draft {
         }
     }
 
-    pub(super) fn fill(&mut self, bytes: &[u8]) -> io::Result<()> {
+    pub(crate) fn fill(&mut self, bytes: &[u8]) -> io::Result<()> {
         // A umask may have taken rights of the owner.
         self.file.set_permissions(Permissions::from_mode(FILE))?;
         self.file.write_all(bytes)
     }
 
-    pub(super) fn sync(&self) -> io::Result<()> {
+    pub(crate) fn sync(&self) -> io::Result<()> {
         self.file.sync_all()
     }
 
-    pub(super) fn publish(self) -> io::Result<()> {
+    pub(crate) fn publish(self) -> io::Result<()> {
         if is_dir(&self.target) {
             set_aside(&self.target)?;
         }
@@ -75,7 +77,7 @@ fn is_draft(path: &Path) -> bool {
 }
 
 /// The bytes of a file; `None` if there is none. Rights of others are taken away first.
-pub(super) fn read(path: &Path, damage: &mut Vec<Damage>) -> Result<Option<Vec<u8>>, Defect> {
+pub(crate) fn read(path: &Path, damage: &mut Vec<Damage>) -> Result<Option<Vec<u8>>, Defect> {
     match fs::symlink_metadata(path) {
         Err(error) if is_absent(&error) => return Ok(None),
         Err(error) => return Err(Defect::Unreadable(error.kind())),
@@ -98,7 +100,7 @@ fn is_absent(error: &io::Error) -> bool {
 }
 
 /// Makes a directory if it is not there; moves aside what stands in its place.
-pub(super) fn make_dir(path: &Path, damage: &mut Vec<Damage>) -> io::Result<()> {
+pub(crate) fn make_dir(path: &Path, damage: &mut Vec<Damage>) -> io::Result<()> {
     let found = fs::symlink_metadata(path);
     if let Some(found) = found.as_ref().ok().filter(|found| found.is_dir()) {
         tighten(path, found, damage);
@@ -117,7 +119,7 @@ pub(super) fn make_dir(path: &Path, damage: &mut Vec<Damage>) -> io::Result<()> 
 }
 
 /// Opens the file that is locked, which has no content.
-pub(super) fn open_lock(path: &Path, damage: &mut Vec<Damage>) -> io::Result<File> {
+pub(crate) fn open_lock(path: &Path, damage: &mut Vec<Damage>) -> io::Result<File> {
     if fs::symlink_metadata(path).is_ok_and(|found| !found.is_file()) {
         let kept_as = set_aside(path)?;
         damage.push(Damage { path: path.to_owned(), defect: Defect::NotAFile, kept_as });
@@ -126,7 +128,7 @@ pub(super) fn open_lock(path: &Path, damage: &mut Vec<Damage>) -> io::Result<Fil
 }
 
 /// Removes the drafts in a directory, and takes away the rights that others have to what is in it.
-pub(super) fn sweep(dir: &Path, damage: &mut Vec<Damage>) {
+pub(crate) fn sweep(dir: &Path, damage: &mut Vec<Damage>) {
     for path in entries(dir) {
         let Ok(found) = fs::symlink_metadata(&path) else { continue };
         if !(is_draft(&path) && found.is_file() && fs::remove_file(&path).is_ok()) {
@@ -136,7 +138,7 @@ pub(super) fn sweep(dir: &Path, damage: &mut Vec<Damage>) {
 }
 
 /// What is in a directory; nothing, if it cannot be read.
-pub(super) fn entries(dir: &Path) -> impl Iterator<Item = PathBuf> + use<> {
+pub(crate) fn entries(dir: &Path) -> impl Iterator<Item = PathBuf> + use<> {
     fs::read_dir(dir).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()))
 }
 
@@ -159,7 +161,7 @@ fn tighten(path: &Path, found: &Metadata, damage: &mut Vec<Damage>) {
 
 /// Moves something to `<name>.damaged`, over what is there; removes it if it is empty. Says where
 /// it is now.
-pub(super) fn set_aside(path: &Path) -> io::Result<Option<PathBuf>> {
+pub(crate) fn set_aside(path: &Path) -> io::Result<Option<PathBuf>> {
     if is_empty(path) {
         remove(path)?;
         return Ok(None);
@@ -178,7 +180,7 @@ fn is_empty(path: &Path) -> bool {
 }
 
 /// Removes a file or a directory with all that is in it, if it is there.
-pub(super) fn remove(path: &Path) -> io::Result<()> {
+pub(crate) fn remove(path: &Path) -> io::Result<()> {
     let removed = if is_dir(path) { fs::remove_dir_all(path) } else { fs::remove_file(path) };
     match removed {
         Err(error) if is_absent(&error) => Ok(()),
@@ -187,7 +189,7 @@ pub(super) fn remove(path: &Path) -> io::Result<()> {
 }
 
 /// Whether it is a directory itself, not a link to one.
-pub(super) fn is_dir(path: &Path) -> bool {
+pub(crate) fn is_dir(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|found| found.is_dir())
 }
 

@@ -39,7 +39,7 @@ pub(crate) enum Defect {
 
 impl Defect {
     /// Whether it would be the same the next time.
-    pub(super) fn is_for_good(self) -> bool {
+    pub(crate) fn is_for_good(self) -> bool {
         !matches!(self, Self::Unreadable(_) | Self::Exposed { .. })
     }
 }

@@ -1,0 +1,319 @@
+//! One managed certificate: waits for its time, orders, and puts what comes into service.
+
+use std::sync::atomic::{AtomicBool, Ordering as Atomic};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use instant_acme::CertificateIdentifier;
+use rustls::pki_types::{CertificateDer, Der};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+use vane_core::rules::tls::{CertificateSource, Managed};
+use x509_parser::prelude::{FromDer, ParsedExtension, X509Certificate};
+
+use crate::acme::failure::OrderFailure;
+use crate::acme::office::Office;
+use crate::acme::schedule::time::UnixTime;
+use crate::acme::schedule::{self, Attempt, Due, Leaf, Question, RenewalInfo, Situation, Window};
+use crate::acme::storage::record::{CertificatePem, PendingOrder, State, StoredCertificate};
+use crate::snapshot::ManagedStatus;
+use crate::tls::certificate::{Served, hex};
+use crate::tls::store::Live;
+
+/// The longest time until the clock is looked at again: it may have been set.
+const LONGEST_NAP: u64 = 3600;
+/// How often it is tried to take over from another daemon on the same state.
+const TAKE_OVER: Duration = Duration::from_secs(60);
+
+/// One managed certificate, for as long as anybody asks for it.
+#[derive(Debug)]
+pub(super) struct Job {
+    asked: Mutex<Asked>,
+    wanted: AtomicBool,
+    forced: AtomicBool,
+    ordering: AtomicBool,
+    state: Mutex<State>,
+    /// Told when something changes that the schedule does not know of.
+    woken: Notify,
+}
+
+/// Who asks for it, in the form of the latest configuration.
+#[derive(Debug, Clone)]
+struct Asked {
+    managed: Managed,
+    live: Arc<Live>,
+}
+
+impl Job {
+    /// A job for a managed certificate; none for others.
+    pub(super) fn new(live: &Arc<Live>, state: State) -> Option<Self> {
+        Some(Self {
+            asked: Mutex::new(Asked::of(live)?),
+            wanted: AtomicBool::new(true),
+            forced: AtomicBool::new(false),
+            ordering: AtomicBool::new(false),
+            state: Mutex::new(state),
+            woken: Notify::new(),
+        })
+    }
+
+    /// Serves through `live` from now on, under its settings. An order under way goes on.
+    pub(super) fn adopt(&self, live: &Arc<Live>) {
+        let Some(asked) = Asked::of(live) else { return };
+        let before = std::mem::replace(&mut *lock(&self.asked), asked);
+        if !Arc::ptr_eq(&before.live, live) && live.served().is_none() {
+            before.live.served().into_iter().for_each(|served| live.replace(served));
+        }
+        self.wanted.store(true, Atomic::Release);
+        self.woken.notify_one();
+    }
+
+    /// Ends once an order under way has ended.
+    pub(super) fn dismiss(&self) {
+        self.wanted.store(false, Atomic::Release);
+        self.woken.notify_one();
+    }
+
+    /// Whether anybody asks for it.
+    pub(super) fn is_wanted(&self) -> bool {
+        self.wanted.load(Atomic::Acquire)
+    }
+
+    /// Orders now, whatever the schedule says.
+    pub(super) fn force(&self) {
+        self.forced.store(true, Atomic::Release);
+        self.woken.notify_one();
+    }
+
+    /// How it is managed.
+    pub(super) fn status(&self) -> ManagedStatus {
+        let next = self.plan(UnixTime::now()).next_attempt;
+        let state = lock(&self.state);
+        let attempt = state.attempt.as_ref();
+        let window = state.renewal_info.as_ref().and_then(|info| info.window);
+        ManagedStatus {
+            ordering: self.ordering.load(Atomic::Acquire),
+            failures: attempt.map_or(0, |attempt| attempt.failures),
+            last_attempt: attempt.map(|attempt| attempt.at.0),
+            next_attempt: next.0,
+            renewal_window: window.map(|window| (window.start.0, window.end.0)),
+        }
+    }
+
+    /// Looks after the certificate until nobody asks for it any more.
+    pub(super) async fn run(&self, office: &Office) {
+        let mut pending = self.take_up(office).await;
+        while self.is_wanted() {
+            if !office.holds_lock().await {
+                self.watch_other(office).await;
+                continue;
+            }
+            if pending.is_some() {
+                self.order(office, pending.take()).await;
+                continue;
+            }
+            match self.plan(UnixTime::now()).due {
+                Due::Order => self.order(office, None).await,
+                Due::FetchRenewalInfo => self.ask(office).await,
+                Due::Wait { until } => self.nap(until).await,
+            }
+        }
+    }
+
+    /// What a process that ended has left.
+    async fn take_up(&self, office: &Office) -> Option<PendingOrder> {
+        let StoredCertificate { order, state, .. } = office.load(self.managed()).await;
+        if let Some(problem) = &state.problem {
+            self.live().note_problem(problem.to_string());
+        }
+        *lock(&self.state) = state;
+        order
+    }
+
+    /// Another daemon orders; what it stores is served here too.
+    async fn watch_other(&self, office: &Office) {
+        let stored = office.load(self.managed()).await;
+        if let Some(served) = stored.pem.and_then(|pem| parsed(&pem)) {
+            let live = self.live();
+            if live.served().is_none_or(|before| !before.is(&served)) {
+                live.replace(Arc::new(served));
+            }
+        }
+        let _ = tokio::time::timeout(TAKE_OVER, self.woken.notified()).await;
+    }
+
+    async fn nap(&self, until: UnixTime) {
+        let seconds = until.since(UnixTime::now()).clamp(1, LONGEST_NAP);
+        let end = Instant::now() + Duration::from_secs(seconds);
+        let _ = tokio::time::timeout_at(end, self.woken.notified()).await;
+    }
+
+    fn plan(&self, now: UnixTime) -> schedule::Plan {
+        let asked = self.asked();
+        let served = asked.live.served();
+        let id = served.as_ref().map(|served| leaf_id(served.leaf()));
+        let state = lock(&self.state);
+        let situation = Situation {
+            leaf: served.as_ref().zip(id.as_deref()).map(|(served, id)| Leaf {
+                id,
+                not_before: UnixTime::from_timestamp(served.facts.not_before),
+                not_after: UnixTime::from_timestamp(served.facts.not_after),
+            }),
+            renew_before: asked.managed.renew_before,
+            renewal_info: state.renewal_info.as_ref(),
+            attempt: state.attempt.as_ref(),
+            forced: self.forced.load(Atomic::Acquire),
+        };
+        schedule::plan(&situation, now)
+    }
+
+    async fn order(&self, office: &Office, pending: Option<PendingOrder>) {
+        let _turn = office.turn().await;
+        self.ordering.store(true, Atomic::Release);
+        self.forced.store(false, Atomic::Release);
+        let previous = lock(&self.state).attempt.clone();
+        let attempt = Attempt::begun(previous.as_ref(), UnixTime::now(), seed());
+        let asked = self.asked();
+        let replaces = asked.live.served().and_then(|served| replaced(served.leaf()));
+        let outcome = office.order(&asked.managed, replaces, pending).await;
+        match outcome {
+            Ok(pem) => self.succeed(office, &asked.managed, attempt, pem).await,
+            Err(failure) => self.fail(office, &asked.managed, attempt, failure).await,
+        }
+        self.ordering.store(false, Atomic::Release);
+    }
+
+    /// Stores first, then serves: what serves is never lost.
+    async fn succeed(
+        &self,
+        office: &Office,
+        managed: &Managed,
+        attempt: Attempt,
+        pem: CertificatePem,
+    ) {
+        let Some(served) = parsed(&pem) else { return };
+        let state = State { attempt: Some(attempt.succeeded(UnixTime::now())), ..State::default() };
+        office.store(managed, pem, &state).await;
+        *lock(&self.state) = state;
+        let live = self.live();
+        let names = served.facts.names.join(", ");
+        tracing::info!(certificate = %live.name, names, not_after = served.facts.not_after, issuer = served.facts.issuer, "certificate issued");
+        live.replace(Arc::new(served));
+    }
+
+    async fn fail(
+        &self,
+        office: &Office,
+        managed: &Managed,
+        attempt: Attempt,
+        failure: OrderFailure,
+    ) {
+        let failed = attempt.failed(UnixTime::now(), failure.retry_after);
+        let failures = failed.failures;
+        let problem = failure.problem.to_string();
+        let state = {
+            let mut state = lock(&self.state);
+            state.attempt = Some(failed);
+            state.problem = Some(failure.problem);
+            state.clone()
+        };
+        office.note(managed, &state, failure.is_final).await;
+        let live = self.live();
+        let next = self.plan(UnixTime::now()).next_attempt.since(UnixTime::now());
+        tracing::warn!(certificate = %live.name, failures, next_attempt_secs = next, "no certificate: {problem}");
+        live.note_problem(problem);
+    }
+
+    /// Asks the authority when it wants the certificate renewed.
+    async fn ask(&self, office: &Office) {
+        let (managed, now) = (self.managed(), UnixTime::now());
+        let Some(served) = self.live().served() else { return };
+        let answer = match replaced(served.leaf()) {
+            Some(id) => office.renewal_info(&managed, &id).await,
+            None => None,
+        };
+        let leaf = leaf_id(served.leaf());
+        let state = {
+            let mut state = lock(&self.state);
+            let previous = state.renewal_info.clone();
+            let question = Question { leaf: &leaf, asked: now, previous: previous.as_ref() };
+            state.renewal_info = Some(match answer {
+                Some((window, after)) => {
+                    RenewalInfo::answered(question, window, Some(after), seed())
+                }
+                None => RenewalInfo::unanswered(question),
+            });
+            state.clone()
+        };
+        office.note(&managed, &state, false).await;
+    }
+
+    fn asked(&self) -> Asked {
+        lock(&self.asked).clone()
+    }
+
+    fn managed(&self) -> Managed {
+        self.asked().managed
+    }
+
+    fn live(&self) -> Arc<Live> {
+        self.asked().live
+    }
+}
+
+impl Asked {
+    fn of(live: &Arc<Live>) -> Option<Self> {
+        match &live.source {
+            CertificateSource::Acme(managed) => {
+                Some(Self { managed: (**managed).clone(), live: Arc::clone(live) })
+            }
+            CertificateSource::Files { .. } => None,
+        }
+    }
+}
+
+/// A stored certificate in the form that serves.
+pub(super) fn parsed(pem: &CertificatePem) -> Option<Served> {
+    Served::from_pem(pem.chain.as_bytes(), pem.key.expose().as_bytes()).ok()
+}
+
+/// Tells a certificate from its successor: its identifier of RFC 9773 §4.1, else its serial number.
+fn leaf_id(leaf: &CertificateDer<'_>) -> String {
+    match replaced(leaf) {
+        Some(id) => id.to_string(),
+        None => X509Certificate::from_der(leaf)
+            .map_or_else(|_| String::new(), |(_, leaf)| hex(leaf.raw_serial())),
+    }
+}
+
+/// The identifier by which an authority knows a certificate.
+fn replaced(leaf: &CertificateDer<'_>) -> Option<CertificateIdentifier<'static>> {
+    let (_, leaf) = X509Certificate::from_der(leaf).ok()?;
+    let authority =
+        leaf.extensions().iter().find_map(|extension| match extension.parsed_extension() {
+            ParsedExtension::AuthorityKeyIdentifier(id) => Some(id.key_identifier.as_ref()?.0),
+            _ => None,
+        })?;
+    let id =
+        CertificateIdentifier::new(Der::from_slice(authority), Der::from_slice(leaf.raw_serial()));
+    Some(id.into_owned())
+}
+
+/// Chance, drawn once and kept with what it spreads.
+fn seed() -> u64 {
+    let mut bytes = [0; 8];
+    // Without random numbers nothing is spread, which is no reason not to order.
+    let _ = aws_lc_rs::rand::fill(&mut bytes);
+    u64::from_le_bytes(bytes)
+}
+
+/// The window that an authority answered with.
+pub(super) fn window(info: &instant_acme::RenewalInfo) -> Window {
+    let at = |time: &time::OffsetDateTime| UnixTime::from_timestamp(time.unix_timestamp());
+    let suggested = &info.suggested_window;
+    Window { start: at(&suggested.start), end: at(&suggested.end) }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,99 @@
+//! Programs that some tests need and not every machine has.
+//!
+//! A test without its program is skipped and says so: as a line of its output, and in the file
+//! that `cargo xtask test` names and reads. Where `VANE_TEST_REQUIRE_TOOLS` is 1 it fails instead.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// A program of a Debian package.
+#[derive(Debug, Clone, Copy)]
+pub struct Tool {
+    /// Its name on the search path.
+    pub program: &'static str,
+    /// The package that brings it.
+    pub package: &'static str,
+}
+
+impl Tool {
+    /// The ACME server.
+    pub const PEBBLE: Self = Self { program: "pebble", package: "pebble" };
+    /// The DNS server whose answers a test says, beside [`Tool::PEBBLE`].
+    pub const CHALLTESTSRV: Self = Self { program: "pebble-challtestsrv", package: "pebble" };
+    /// A DNS server that takes dynamic updates.
+    pub const KNOTD: Self = Self { program: "knotd", package: "knot" };
+    /// What looks for weaknesses of a TLS server.
+    pub const TESTSSL: Self = Self { program: "testssl", package: "testssl.sh" };
+
+    /// Where it is; `None` skips the calling test, which is then to return.
+    ///
+    /// # Panics
+    /// When it is missing and must not be.
+    pub fn find(self) -> Option<PathBuf> {
+        self.find_or(&Policy::of_this_run())
+    }
+
+    /// As [`Tool::find`], by rules of the caller's own.
+    ///
+    /// # Panics
+    /// When it is missing and the policy requires it.
+    pub fn find_or(self, policy: &Policy) -> Option<PathBuf> {
+        let found = self.search();
+        if found.is_none() {
+            let Self { program, package } = self;
+            policy.lacks(&format!("no {program}: `apt-get install {package}`"));
+        }
+        found
+    }
+
+    /// The directories of daemons are searched as well: they are not on everybody's path.
+    fn search(self) -> Option<PathBuf> {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let daemons = ["/usr/sbin", "/usr/local/sbin"].map(PathBuf::from);
+        let mut places = std::env::split_paths(&path).chain(daemons);
+        places.find_map(|place| Some(place.join(self.program)).filter(|path| path.is_file()))
+    }
+}
+
+/// What becomes of a test that lacks something.
+#[derive(Debug, Clone, Default)]
+pub struct Policy {
+    /// It fails.
+    pub required: bool,
+    /// Where it is noted otherwise.
+    pub notes: Option<PathBuf>,
+}
+
+impl Policy {
+    /// The policy that the environment states.
+    pub fn of_this_run() -> Self {
+        let required = std::env::var_os(REQUIRED).is_some_and(|value| value == "1");
+        Self { required, notes: std::env::var_os(NOTES).map(PathBuf::from) }
+    }
+
+    fn lacks(&self, what: &str) {
+        assert!(!self.required, "{what} ({REQUIRED}=1)");
+        note(self.notes.as_deref(), what);
+    }
+}
+
+/// Notes that the calling test is skipped, or a part of it, and why.
+pub fn skipped(why: &str) {
+    note(Policy::of_this_run().notes.as_deref(), why);
+}
+
+#[expect(clippy::print_stderr, reason = "belongs to the report of the test")]
+fn note(notes: Option<&Path>, why: &str) {
+    let thread = std::thread::current();
+    let line = format!("skipped: {}: {why}", thread.name().unwrap_or("a test"));
+    eprintln!("{line}");
+    if let Some(path) = notes {
+        let file = OpenOptions::new().create(true).append(true).open(path);
+        let written = file.and_then(|mut file| file.write_all(format!("{line}\n").as_bytes()));
+        written.unwrap_or_else(|error| panic!("{} cannot be written: {error}", path.display()));
+    }
+}
+
+const REQUIRED: &str = "VANE_TEST_REQUIRE_TOOLS";
+const NOTES: &str = "VANE_TEST_SKIPS";
