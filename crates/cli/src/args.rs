@@ -152,7 +152,7 @@ pub(crate) enum FileKind {
 const AFTER_HELP: &str = "\
 Exit status:
   0  done
-  1  the answer is no: the configuration is invalid, the reload was refused
+  1  the answer is no: the configuration is invalid, the reload or the renewal was refused
   2  the command line is wrong
   3  no daemon answers
 

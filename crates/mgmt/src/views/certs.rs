@@ -14,7 +14,7 @@ pub struct CertsView {
 /// One certificate.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CertView {
-    /// What `force_renew` calls it: the first of its names, or its file.
+    /// What `force_renew` calls it: the first of its names, or its file as written.
     pub name: String,
     /// Where it comes from.
     pub source: CertSource,
