@@ -77,13 +77,13 @@ async fn a_certificate_whose_time_is_over_is_shown_as_expired() {
 /// S1. A renewal that cannot be is a no, with words and with the name that may have been meant.
 #[tokio::test]
 async fn a_renewal_that_cannot_be_asked_for_says_why() {
-    let (_config, vaned) = start(&Authority::root("root").server(&["site.test"])).await;
+    let (_config, vaned) = start(&Authority::root("root").server(&["shop.example"])).await;
     let view = cert(&vaned).await;
     let name = view["name"].as_str().unwrap();
     let output = vane(&vaned, &["cert", "renew", name]).await;
     assert_eq!((1, ""), (output.status, &*output.stdout));
     assert!(output.stderr.contains(" comes from files: "), "{}", output.stderr);
-    let output = vane(&vaned, &["cert", "renew", "site.test"]).await;
+    let output = vane(&vaned, &["cert", "renew", "shop.example"]).await;
     assert_eq!(1, output.status);
     assert!(output.stderr.contains(&format!("did you mean `{name}`?")), "{}", output.stderr);
     let error = vaned.manage("force_renew", json!({ "name": "other" })).await.unwrap_err();
