@@ -63,6 +63,9 @@ pub(crate) enum Command {
     /// Show a part of what serves now
     #[command(subcommand)]
     Get(Get),
+    /// Act on a certificate
+    #[command(subcommand)]
+    Cert(Cert),
     /// Say which rule takes a request or a connection, and why
     Explain(Explain),
     /// Print the JSON Schema of a kind of configuration file, for editors
@@ -99,6 +102,19 @@ pub(crate) enum Get {
     Listeners,
     /// The open connections from clients
     Connections,
+    /// The certificates: names, states, ends, when they are renewed and what went wrong
+    Certs,
+}
+
+/// What can be done about a certificate.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Cert {
+    /// Order a managed certificate now, whatever its schedule says; does not wait for it
+    Renew {
+        /// The certificate, as `vane get certs` calls it
+        #[arg(value_name = "NAME")]
+        name: String,
+    },
 }
 
 /// What `explain` is asked about.
@@ -136,7 +152,7 @@ pub(crate) enum FileKind {
 const AFTER_HELP: &str = "\
 Exit status:
   0  done
-  1  the answer is no: the configuration is invalid, the reload was refused
+  1  the answer is no: the configuration is invalid, the reload or the renewal was refused
   2  the command line is wrong
   3  no daemon answers
 

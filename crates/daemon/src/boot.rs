@@ -56,7 +56,7 @@ impl Boot {
         }
         let read = configuration::read(&self.dir, &self.variables);
         let options = Options { allow_unset, ..self.fixed().compile_options() };
-        let compiled = configuration::compile_directory(&self.dir, read, options);
+        let compiled = configuration::compile_directory(&self.dir, read, &options);
         let diagnostics = &compiled.diagnostics;
         say(&vane_core::diagnostic::render::text(diagnostics, &compiled.sources, colours_fit()));
         let dir = self.dir.display();

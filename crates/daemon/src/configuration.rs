@@ -20,8 +20,8 @@ pub(crate) fn read(dir: &Path, environment: &BTreeMap<String, String>) -> Direct
 /// Compiles what was read from `dir`. Files that rules name count from there. One that answers are
 /// made of and that cannot be read is an error; certificates may be secrets that whoever checks
 /// cannot read. Blocks.
-pub(crate) fn compile_directory(dir: &Path, read: Directory, options: Options) -> Compiled {
-    let mut compiled = compile(&read.files, &Options { env: read.variables, ..options });
+pub(crate) fn compile_directory(dir: &Path, read: Directory, options: &Options) -> Compiled {
+    let mut compiled = compile(&read.files, &Options { env: read.variables, ..options.clone() });
     if let Some(graph) = &mut compiled.graph {
         let base = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
         files::resolve(graph, |path| resolved(&base, path));
@@ -156,7 +156,7 @@ mod tests {
 
     fn codes(dir: &Path) -> Vec<&'static str> {
         let read = read(dir, &BTreeMap::new());
-        let compiled = compile_directory(dir, read, Options::default());
+        let compiled = compile_directory(dir, read, &Options::default());
         compiled.diagnostics.sorted().iter().map(|diagnostic| diagnostic.code.as_str()).collect()
     }
 

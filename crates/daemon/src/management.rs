@@ -1,5 +1,6 @@
 //! Answers the requests of tools. What changes the world goes through the control loop; what only
-//! looks at it is answered at once, also while a reload or a drain is under way.
+//! looks at it, or hastens what the engine would do by itself, is answered at once, also while a
+//! reload or a drain is under way.
 
 use std::io::ErrorKind;
 use std::path::PathBuf;
@@ -16,7 +17,7 @@ use vane_mgmt::reply::{Reply, done, internal, no};
 use vane_mgmt::request::{DirParams, Request};
 use vane_mgmt::server::{Handler, serve};
 use vane_mgmt::socket::{MODE, ManagementSocket};
-use vane_mgmt::views::{DrainView, ReloadOutcome, ReloadTrigger};
+use vane_mgmt::views::{DrainView, ReloadOutcome, ReloadTrigger, RenewRefusal, RenewRefusedView};
 
 use crate::control::Event;
 use crate::environment::ManagementSettings;
@@ -96,6 +97,8 @@ impl Handler for Answers {
             Request::GetConfig => done(&views::config(world)),
             Request::GetListeners => done(&views::listeners(world)),
             Request::GetConnections => done(&views::connections(world)),
+            Request::GetCerts => done(&views::certs::certs(world)),
+            Request::ForceRenew(params) => renew(world, params.name),
             Request::CompileDryRun(of) => {
                 self.look_at(of, |_, it| done(&views::compiled(it))).await
             }
@@ -147,6 +150,25 @@ impl Answers {
                 tracing::error!(%panic, "the compiler failed, which is a fault of vaned");
                 internal("the compiler failed, which is a fault of vaned: its log has more")
             }
+        }
+    }
+}
+
+fn renew(world: &World, name: String) -> Reply {
+    if world.is_draining() {
+        let data = RenewRefusedView { name, reason: RenewRefusal::Ending, near: None };
+        return no("there will be no order: the daemon is ending", &data);
+    }
+    let asked = world.engine.renew(&name);
+    let certificates = world.engine.certificates();
+    match asked {
+        Ok(()) => {
+            tracing::info!(certificate = name, "management asks for a new certificate");
+            done(&views::certs::renewed(name, &certificates))
+        }
+        Err(refusal) => {
+            let (words, data) = views::certs::refused(name, refusal, &certificates);
+            no(words, &data)
         }
     }
 }

@@ -139,7 +139,7 @@ fn prepare(world: &World, trigger: ReloadTrigger) -> (Said, Prepare) {
     let dir = &world.settings.dir;
     let read = configuration::read(dir, &world.settings.variables);
     let has_rules = read.has_rules;
-    let compiled = configuration::compile_directory(dir, read, world.settings.compile_options());
+    let compiled = configuration::compile_directory(dir, read, &world.settings.compile_options());
     let Compiled { graph, diagnostics, sources } = compiled;
     let mut said = Said { diagnostics, sources };
     let is_seen = trigger == ReloadTrigger::Watch && graph.is_some();

@@ -57,7 +57,7 @@ impl Fixed {
     /// Reads and compiles a directory as this daemon would serve it. Blocks.
     pub(crate) fn compile(&self, dir: &std::path::Path) -> Compiled {
         let read = configuration::read(dir, &self.variables);
-        configuration::compile_directory(dir, read, self.compile_options())
+        configuration::compile_directory(dir, read, &self.compile_options())
     }
 }
 

@@ -14,10 +14,10 @@ use tokio::time::{interval, timeout};
 use crate::error::{ClientError, ProtocolError, Unreachable};
 use crate::frame::{Line, LineReader, MAX_REPLY_BYTES, parse_reply, request_line};
 use crate::reply::{Fault, NO, Reply};
-use crate::request::{DirParams, Request, ShutdownParams};
+use crate::request::{DirParams, RenewParams, Request, ShutdownParams};
 use crate::views::{
-    CompileView, ConfigView, ConnectionsView, DrainView, ListenersView, PingView, PlanView,
-    ReloadView, StatsView,
+    CertsView, CompileView, ConfigView, ConnectionsView, DrainView, ListenersView, PingView,
+    PlanView, ReloadView, RenewView, StatsView,
 };
 
 /// A connection to a daemon.
@@ -126,6 +126,22 @@ impl Client {
     /// As [`Client::ping`].
     pub async fn get_connections(&mut self) -> Result<ConnectionsView, ClientError> {
         self.ask(&Request::GetConnections).await
+    }
+
+    /// Asks how the certificates are.
+    ///
+    /// # Errors
+    /// As [`Client::ping`].
+    pub async fn get_certs(&mut self) -> Result<CertsView, ClientError> {
+        self.ask(&Request::GetCerts).await
+    }
+
+    /// Has a managed certificate ordered now; answers when the order has been asked for.
+    ///
+    /// # Errors
+    /// As [`Client::ping`]. A refusal is [`ClientError::No`] with a `RenewRefusedView` as data.
+    pub async fn force_renew(&mut self, params: RenewParams) -> Result<RenewView, ClientError> {
+        self.ask(&Request::ForceRenew(params)).await
     }
 
     /// Calls any method and answers its result as the daemon wrote it. `Value::Null` sends no

@@ -28,6 +28,11 @@ pub enum Request {
     GetListeners,
     /// `get_connections`: answers with a `ConnectionsView`.
     GetConnections,
+    /// `get_certs`: answers with a `CertsView`.
+    GetCerts,
+    /// `force_renew`: order a managed certificate now. Answers with a `RenewView` when that has
+    /// been asked for, not when it has come.
+    ForceRenew(RenewParams),
 }
 
 /// The parameters of `shutdown`.
@@ -48,6 +53,14 @@ pub struct DirParams {
     pub dir: Option<String>,
 }
 
+/// The parameters of `force_renew`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RenewParams {
+    /// The certificate, as `get_certs` calls it.
+    pub name: String,
+}
+
 impl Request {
     /// Reads a request from its method and parameters, where absent parameters are `Value::Null`.
     ///
@@ -63,6 +76,8 @@ impl Request {
             "get_config" => plain(Self::GetConfig),
             "get_listeners" => plain(Self::GetListeners),
             "get_connections" => plain(Self::GetConnections),
+            "get_certs" => plain(Self::GetCerts),
+            "force_renew" => read(method, params).map(Self::ForceRenew),
             "shutdown" => read(method, params).map(Self::Shutdown),
             "compile_dry_run" => read(method, params).map(Self::CompileDryRun),
             "plan" => read(method, params).map(Self::Plan),
@@ -82,6 +97,8 @@ impl Request {
             Self::GetConfig => "get_config",
             Self::GetListeners => "get_listeners",
             Self::GetConnections => "get_connections",
+            Self::GetCerts => "get_certs",
+            Self::ForceRenew(_) => "force_renew",
         }
     }
 
@@ -90,9 +107,10 @@ impl Request {
         let written = match self {
             Self::Shutdown(params) => serde_json::to_value(params),
             Self::CompileDryRun(params) | Self::Plan(params) => serde_json::to_value(params),
+            Self::ForceRenew(params) => serde_json::to_value(params),
             _ => Ok(Value::Null),
         };
-        let params = written.expect("structs of options of numbers and strings always serialise");
+        let params = written.expect("structs of numbers and strings always serialise");
         if params == Value::Object(Map::new()) { Value::Null } else { params }
     }
 }
@@ -143,6 +161,8 @@ mod tests {
             Request::GetConfig,
             Request::GetListeners,
             Request::GetConnections,
+            Request::GetCerts,
+            Request::ForceRenew(RenewParams { name: "example.com".to_owned() }),
         ];
         for request in requests {
             assert_eq!(Ok(request.clone()), Request::parse(request.method(), request.params()));
@@ -157,6 +177,9 @@ mod tests {
             ("shutdown", json!({ "budget_secs": "5" })),
             ("plan", json!(["/etc/vaned"])),
             ("plan", json!("/etc/vaned")),
+            ("force_renew", json!({})),
+            ("force_renew", json!({ "name": null })),
+            ("force_renew", json!({ "name": "a", "all": true })),
         ] {
             let fault = Request::parse(method, params).unwrap_err();
             assert_eq!(INVALID_PARAMS, fault.code, "{}", fault.message);

@@ -1,11 +1,13 @@
 //! The commands, one file each: what is asked, and how the answer looks to people.
 
+mod cert_renew;
 mod check;
 mod compile;
 mod completions;
 mod explain;
 mod explain_error;
 mod fields;
+mod get_certs;
 mod get_config;
 mod get_connections;
 mod get_listeners;
@@ -21,7 +23,7 @@ mod verdict;
 
 use std::collections::BTreeMap;
 
-use crate::args::{Args, Command, Get};
+use crate::args::{Args, Cert, Command, Get};
 use crate::connect::Context;
 use crate::error::{CommandError, DONE};
 
@@ -49,6 +51,8 @@ fn carry_out(command: &Command, context: &Context) -> Result<(), CommandError> {
         Command::Get(Get::Config) => get_config::run(context),
         Command::Get(Get::Listeners) => get_listeners::run(context),
         Command::Get(Get::Connections) => get_connections::run(context),
+        Command::Get(Get::Certs) => get_certs::run(context),
+        Command::Cert(Cert::Renew { name }) => cert_renew::run(context, name),
         Command::Explain(asked) => explain::run(context, asked),
         Command::Schema { of } => schema::run(context, *of),
         Command::Fields => fields::run(context),

@@ -14,8 +14,6 @@ pub(super) fn run(context: &Context) -> Result<(), CommandError> {
 }
 
 fn rendered(view: &StatsView, palette: Palette) -> String {
-    let refused = &view.connections.refused_by_limit;
-    let refused: Vec<_> = refused.iter().map(|(limit, n)| format!("{n} by {limit}")).collect();
     let rows = [
         ("version", Some(view.version.as_str().into())),
         ("pid", Some(view.pid.into())),
@@ -27,7 +25,8 @@ fn rendered(view: &StatsView, palette: Palette) -> String {
         ("last reload", view.last_reload.as_ref().map(last_reload)),
         ("old generations", old_generations(view)),
         ("connections", Some(connections(view).into())),
-        ("refused", Some(refused.join(", ")).filter(|text| !text.is_empty()).map(Cell::from)),
+        ("refused", refused(view)),
+        ("handshakes", handshakes(view)),
         ("requests", Some(requests(view).into())),
         ("received", Some(bytes(view.bytes.received).into())),
         ("sent", Some(bytes(view.bytes.sent).into())),
@@ -73,6 +72,22 @@ fn old_generations(view: &StatsView) -> Option<Cell> {
 
 fn connections(view: &StatsView) -> String {
     format!("{} open, {} since the start", view.connections.open, view.connections.total)
+}
+
+fn refused(view: &StatsView) -> Option<Cell> {
+    let by_limit = view.connections.refused_by_limit.iter().filter(|(_, count)| **count > 0);
+    let each: Vec<_> = by_limit.map(|(limit, count)| format!("{count} by {limit}")).collect();
+    (!each.is_empty()).then(|| each.join(", ").into())
+}
+
+/// Those that succeeded first.
+fn handshakes(view: &StatsView) -> Option<Cell> {
+    let (well, ill): (Vec<_>, Vec<_>) = (view.handshakes.iter())
+        .filter(|(_, count)| **count > 0)
+        .partition(|(outcome, _)| matches!(outcome.as_str(), "full" | "resumed"));
+    let each = well.into_iter().chain(ill).map(|(outcome, count)| format!("{count} {outcome}"));
+    let each: Vec<_> = each.collect();
+    (!each.is_empty()).then(|| each.join(", ").into())
 }
 
 fn requests(view: &StatsView) -> String {

@@ -31,7 +31,8 @@ impl Cell {
         Self { text, tone }
     }
 
-    fn painted(&self, palette: Palette) -> String {
+    /// It as it is written, alone.
+    pub(crate) fn painted(&self, palette: Palette) -> String {
         match self.tone {
             Tone::Usual => self.text.clone(),
             Tone::Good => palette.green(&self.text),
@@ -57,17 +58,24 @@ pub(crate) fn table<const N: usize>(
     rows: &[[Cell; N]],
     palette: Palette,
 ) -> String {
+    lines(headings, rows, palette).concat()
+}
+
+/// The lines of such a table: that of the headings, then one for each row.
+pub(crate) fn lines<const N: usize>(
+    headings: [&str; N],
+    rows: &[[Cell; N]],
+    palette: Palette,
+) -> Vec<String> {
     let width = |column: usize| {
         let cells = rows.iter().map(|row| row[column].width());
         cells.max().unwrap_or(0).max(headings[column].len())
     };
     let widths: [usize; N] = std::array::from_fn(width);
     let head = headings.map(|heading| (heading.len(), palette.bold(heading)));
-    let mut text = line(&head, &widths);
-    for row in rows {
-        text += &line(&row.each_ref().map(|cell| (cell.width(), cell.painted(palette))), &widths);
-    }
-    text
+    let written = |cell: &Cell| (cell.width(), cell.painted(palette));
+    let rows = rows.iter().map(|row| line(&row.each_ref().map(written), &widths));
+    std::iter::once(line(&head, &widths)).chain(rows).collect()
 }
 
 /// Writes names and values, the values in one column. Pairs without a value are left out.

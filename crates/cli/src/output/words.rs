@@ -30,9 +30,29 @@ pub(crate) fn count(number: u64, noun: &str) -> String {
 /// A moment in UTC: `2023-11-14 22:13:20 UTC`.
 pub(crate) fn moment(unix_ms: u64) -> String {
     let seconds = unix_ms / 1000;
-    let (year, month, day) = date(seconds / 86400);
+    let day = day(i64::try_from(seconds).unwrap_or(i64::MAX));
     let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
-    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} UTC")
+    format!("{day} {hour:02}:{minute:02}:{second:02} UTC")
+}
+
+/// The day in UTC of a moment in seconds since 1970: `2023-11-14`.
+pub(crate) fn day(unix_seconds: i64) -> String {
+    let (year, month, day) = date(unix_seconds.div_euclid(86400));
+    format!("{year:04}-{month:02}-{day:02}")
+}
+
+/// How far a moment is from now, both in seconds since 1970, in the largest unit that fits:
+/// `in 61 days`, `now`, `3 hours ago`.
+pub(crate) fn distance(moment: i64, now: i64) -> String {
+    let seconds = moment.abs_diff(now);
+    let words = match seconds {
+        0 => return "now".to_owned(),
+        1..60 => count(seconds, "second"),
+        60..3600 => count(seconds / 60, "minute"),
+        3600..86400 => count(seconds / 3600, "hour"),
+        _ => count(seconds / 86400, "day"),
+    };
+    if moment > now { format!("in {words}") } else { format!("{words} ago") }
 }
 
 /// The head of a hash, enough to tell graphs apart.
@@ -47,10 +67,11 @@ pub(crate) fn printable(text: &str) -> String {
     text.chars().map(|c| if keep(c) { c } else { char::REPLACEMENT_CHARACTER }).collect()
 }
 
-/// Year, month and day of a day counted from 1970-01-01, in the Gregorian calendar.
-fn date(days: u64) -> (u64, u64, u64) {
+/// Year, month and day of a day counted from 1970-01-01, in the Gregorian calendar, not before
+/// March of the year 0.
+fn date(days: i64) -> (u64, u64, u64) {
     // Counted from 0000-03-01, so that the leap day ends a year: 146097 days are 400 years.
-    let days = days + 719_468;
+    let days = u64::try_from(days.saturating_add(719_468)).unwrap_or(0);
     let (era, day_of_era) = (days / 146_097, days % 146_097);
     let year = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year + year / 4 - year / 100);
@@ -103,6 +124,37 @@ mod tests {
             (4_107_542_400_000, "2100-03-01 00:00:00 UTC"),
         ] {
             assert_eq!(expected, moment(ms));
+        }
+    }
+
+    #[test]
+    fn days_before_1970_are_days_too() {
+        for (seconds, expected) in [
+            (0, "1970-01-01"),
+            (86_399, "1970-01-01"),
+            (-1, "1969-12-31"),
+            (-2_208_988_800, "1900-01-01"),
+            (253_402_300_799, "9999-12-31"),
+            (i64::MIN, "0000-03-01"),
+        ] {
+            assert_eq!(expected, day(seconds));
+        }
+    }
+
+    #[test]
+    fn distances_have_one_unit_and_a_direction() {
+        const NOW: i64 = 1_700_000_000;
+        for (seconds, expected) in [
+            (0, "now"),
+            (1, "in 1 second"),
+            (-59, "59 seconds ago"),
+            (3599, "in 59 minutes"),
+            (7200, "in 2 hours"),
+            (86_400, "in 1 day"),
+            (61 * 86_400 + 7200, "in 61 days"),
+            (-3 * 86_400, "3 days ago"),
+        ] {
+            assert_eq!(expected, distance(NOW + seconds, NOW));
         }
     }
 

@@ -25,6 +25,7 @@ last reload       refused (watch) at 2023-11-14 22:13:20 UTC, took 12ms
 old generations   1 with 2 connections, 2 with 1 connection
 connections       3 open, 9 since the start
 refused           2 by handshake_rate, 1 by per_address
+handshakes        7 full, 2 resumed, 1 broken, 3 unknown_name
 requests          1 active, 20 since the start
 received          100 B
 sent              1.5 MiB
@@ -38,9 +39,10 @@ fn stats_leave_out_what_there_is_not() {
     let mut stats = stats();
     stats["last_reload"] = Value::Null;
     stats["generations"] = json!([{ "generation": 3, "connections": 0 }]);
-    stats["connections"]["refused_by_limit"] = json!({});
+    stats["connections"]["refused_by_limit"] = json!({ "head": 0 });
+    stats["handshakes"] = json!({ "full": 0 });
     let run = Daemon::always(stats).vane(&["stats"]);
-    for absent in ["last reload", "old generations", "refused"] {
+    for absent in ["last reload", "old generations", "refused", "handshakes"] {
         assert!(!run.stdout.contains(absent), "{}", run.stdout);
     }
 }
@@ -59,8 +61,10 @@ fn stats() -> Value {
             { "generation": 3, "connections": 0 }
         ],
         "connections": {
-            "open": 3, "total": 9, "refused_by_limit": { "handshake_rate": 2, "per_address": 1 }
+            "open": 3, "total": 9,
+            "refused_by_limit": { "handshake_rate": 2, "head": 0, "per_address": 1 }
         },
+        "handshakes": { "full": 7, "resumed": 2, "unknown_name": 3, "protocol": 0, "broken": 1 },
         "requests": { "active": 1, "total": 20 },
         "bytes": { "received": 100, "sent": 1_572_864 },
         "upstream_retries": 4, "rules": 7, "warnings": 1
@@ -144,10 +148,53 @@ ID  LISTENER      REMOTE           PROTOCOL  GENERATION  AGE    REQUESTS
 }
 
 #[test]
+fn certificates_are_a_table_with_errors_below() {
+    let run = Daemon::always(json!({ "certs": [
+        { "name": "a.test",
+          "source": { "acme": { "directory": "https://ca.test", "challenge": "http-01",
+                                "names": ["a.test", "www.a.test"] } },
+          "state": "missing", "served": null,
+          "managed": { "ordering": false, "failures": 1, "last_attempt": 1_700_000_000,
+                       "next_attempt": 1_700_000_000, "renewal_window": null },
+          "last_error": "dns: no record of\u{1b}[2J a.test" },
+        { "name": "/tls/b.pem",
+          "source": { "files": { "cert_file": "/tls/b.pem", "key_file": "/tls/b.key" } },
+          "state": "expired",
+          "served": { "names": ["b.test"], "issuer": "O=Test, CN=R1", "serial": "0a",
+                      "not_before": 1_600_000_000, "not_after": 1_700_000_000 },
+          "managed": null, "last_error": null }
+    ] }))
+    .vane(&["get", "certs"]);
+    let lines: Vec<_> = run.stdout.lines().collect();
+    let [head, missing, error, expired] = *lines else { panic!("{run:?}") };
+    assert!(head.starts_with("NAME        STATE    NAMES               ISSUER  EXPIRES"), "{head}");
+    assert!(missing.starts_with("a.test      missing  a.test, www.a.test  -"), "{missing}");
+    assert!(missing.ends_with("now"), "{missing}");
+    assert_eq!("  error: dns: no record of [2J a.test", error);
+    let begin = "/tls/b.pem  expired  b.test              R1      2023-11-14 (";
+    assert!(expired.starts_with(begin) && expired.contains(" days ago)"), "{expired}");
+    assert_eq!((0, ""), (run.status, &*run.stderr));
+}
+
+#[test]
+fn a_renewal_names_the_certificate_to_the_daemon_and_says_what_was_asked_for() {
+    let daemon = Daemon::answering(|request| match request {
+        Request::ForceRenew(params) => {
+            Ok(json!({ "name": params.name, "asked": true, "state": "failing" }))
+        }
+        other => panic!("no other method is asked for: {other:?}"),
+    });
+    let expected = "an order for `a.test` (failing) has been asked for: `vane get certs` shows what becomes of it\n";
+    is_done(expected, daemon.vane(&["cert", "renew", "a.test"]));
+}
+
+#[test]
 fn nothing_to_list_is_said_in_words() {
-    let none = Daemon::always(json!({ "generation": 2, "listeners": [], "connections": [] }));
+    let none = json!({ "generation": 2, "listeners": [], "connections": [], "certs": [] });
+    let none = Daemon::always(none);
     is_done("generation 2 has no listeners\n", none.vane(&["get", "listeners"]));
     is_done("no connections are open\n", none.vane(&["get", "connections"]));
+    is_done("there are no certificates\n", none.vane(&["get", "certs"]));
 }
 
 #[test]
@@ -200,6 +247,8 @@ fn json_is_what_the_daemon_wrote() {
         &["get", "config"],
         &["get", "listeners"],
         &["get", "connections"],
+        &["get", "certs"],
+        &["cert", "renew", "a"],
     ] {
         is_done(expected, daemon.vane(&[command, &["--json"]].concat()));
     }

@@ -83,7 +83,7 @@ fn what_the_daemon_serves_is_explained_with_a_word_where_its_directory_differs()
     let stats = json!({
         "version": "0.1.0", "pid": 1, "uptime_ms": 1, "config_dir": dir.path(), "state": "running",
         "generation": 1, "graph_hash": "00", "last_reload": null, "generations": [],
-        "connections": { "open": 0, "total": 0, "refused_by_limit": {} },
+        "connections": { "open": 0, "total": 0, "refused_by_limit": {} }, "handshakes": {},
         "requests": { "active": 0, "total": 0 }, "bytes": { "received": 0, "sent": 0 },
         "upstream_retries": 0, "rules": 1, "warnings": 0
     });

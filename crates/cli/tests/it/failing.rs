@@ -71,6 +71,20 @@ fn refusing() -> Daemon {
 }
 
 #[test]
+fn a_refused_renewal_has_status_one_and_says_which_certificate_is_near() {
+    let daemon = Daemon::answering(|_| {
+        let words = "there is no certificate `b`: did you mean `a`?";
+        no(words, &json!({ "name": "b", "reason": "unknown", "near": "a" }))
+    });
+    let run = daemon.vane(&["cert", "renew", "b"]);
+    let expected = "error: there is no certificate `b`: did you mean `a`?\n";
+    assert_eq!((1, "", expected), (run.status, &*run.stdout, &*run.stderr));
+    let run = daemon.vane(&["cert", "renew", "b", "--json"]);
+    let expected = "{\"name\":\"b\",\"reason\":\"unknown\",\"near\":\"a\"}\n";
+    assert_eq!((1, expected), (run.status, &*run.stdout));
+}
+
+#[test]
 fn a_directory_that_does_not_compile_has_status_one() {
     let daemon = Daemon::always(json!({
         "ok": false, "text": null, "rendered": "error[no-action]: `a` does nothing\n"
@@ -102,6 +116,8 @@ fn a_wrong_command_line_has_status_two() {
         &["compile"],
         &["get"],
         &["get", "mood"],
+        &["cert"],
+        &["cert", "renew"],
         &["ping", "--loud"],
         &["shutdown", "--budget-secs", "-1"],
         &["completions", "cmd"],

@@ -25,9 +25,12 @@ fn the_manual_page_names_commands_statuses_and_variables() {
 
 #[test]
 fn each_command_has_a_manual_page() {
-    let run = run(&mut vane(&["man", "get", "listeners"]));
-    assert_eq!((0, ""), (run.status, &*run.stderr));
-    assert!(run.stdout.contains("vane\\-get\\-listeners"), "{}", run.stdout);
+    for command in [&["get", "listeners"][..], &["get", "certs"], &["cert", "renew"]] {
+        let run = run(&mut vane(&[&["man"], command].concat()));
+        assert_eq!((0, ""), (run.status, &*run.stderr));
+        let name = format!("vane\\-{}", command.join("\\-"));
+        assert!(run.stdout.contains(&name), "{}", run.stdout);
+    }
 }
 
 #[test]

@@ -41,6 +41,8 @@ pub struct StatsView {
     pub generations: Vec<GenerationView>,
     /// Connections from clients.
     pub connections: ConnectionCounts,
+    /// TLS handshakes with clients since the start, by the name of their outcome.
+    pub handshakes: BTreeMap<String, u64>,
     /// Requests from clients.
     pub requests: RequestCounts,
     /// Bytes exchanged with clients.

@@ -4,11 +4,16 @@
 //! understands. What the compiler made (graphs, plans, diagnostics) travels in the compiler's own
 //! JSON form.
 
+mod certs;
 mod compile;
 mod daemon;
 mod reload;
 mod traffic;
 
+pub use certs::{
+    CertSource, CertState, CertView, CertsView, ManagedCert, RenewRefusal, RenewRefusedView,
+    RenewView, RenewalWindow, ServedCert,
+};
 pub use compile::{CompileView, ConfigView, PlanView};
 pub use daemon::{
     ByteCounts, ConnectionCounts, DaemonState, DrainView, GenerationView, PingView, RequestCounts,

@@ -17,7 +17,9 @@ use vane_mgmt::reply::{Reply, done, internal, no};
 use vane_mgmt::request::Request;
 use vane_mgmt::server::{Handler, serve};
 use vane_mgmt::socket::{MODE, ManagementSocket};
-use vane_mgmt::views::{DrainView, PingView};
+use vane_mgmt::views::{
+    CertState, CertsView, DrainView, PingView, RenewRefusal, RenewRefusedView, RenewView,
+};
 
 pub(crate) struct Rig {
     directory: TempDir,
@@ -26,8 +28,8 @@ pub(crate) struct Rig {
     server: JoinHandle<std::io::Result<()>>,
 }
 
-/// Answers `ping` and `get_config` at once, refuses `reload`, panics at `get_connections`, and
-/// holds `shutdown` until released.
+/// Answers `ping`, `get_config` and `get_certs` at once, refuses `reload`, renews `a` only, panics
+/// at `get_connections`, and holds `shutdown` until released.
 #[derive(Default)]
 pub(crate) struct Canned {
     pub(crate) shutdown_arrived: Notify,
@@ -44,12 +46,24 @@ impl Handler for Canned {
             Request::Reload => no("the configuration is invalid", &json!({ "outcome": "refused" })),
             Request::GetConfig => done(&json!({ "text": "x".repeat(3_000_000) })),
             Request::GetConnections => panic!("a handler may panic"),
+            Request::GetCerts => done(&CertsView { certs: Vec::new() }),
+            Request::ForceRenew(params) => renewed(params.name),
             Request::Shutdown(_) => {
                 self.shutdown_arrived.notify_one();
                 self.release_shutdown.notified().await;
                 done(&DrainView { draining: true })
             }
             _ => internal("out of order"),
+        }
+    }
+}
+
+fn renewed(name: String) -> Reply {
+    match &*name {
+        "a" => done(&RenewView { name, asked: true, state: CertState::Serving }),
+        _ => {
+            let (reason, near) = (RenewRefusal::Unknown, Some("a".to_owned()));
+            no("there is none", &RenewRefusedView { name, reason, near })
         }
     }
 }

@@ -7,8 +7,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixListener;
 use vane_mgmt::client::Client;
 use vane_mgmt::error::{ClientError, ProtocolError, Unreachable};
-use vane_mgmt::request::ShutdownParams;
-use vane_mgmt::views::PingView;
+use vane_mgmt::request::{RenewParams, ShutdownParams};
+use vane_mgmt::views::{CertState, PingView, RenewRefusal, RenewRefusedView};
 
 use crate::rig::Rig;
 
@@ -51,6 +51,28 @@ async fn a_no_is_told_apart_and_carries_its_data() {
             assert_eq!(json!({ "outcome": "refused" }), data);
         }
         other => panic!("a refused reload is a no: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn certificates_are_asked_for_by_typed_calls() {
+    let rig = Rig::start().await;
+    let mut client = rig.client().await;
+    assert!(client.get_certs().await.unwrap().certs.is_empty());
+    let asked = client.force_renew(RenewParams { name: "a".to_owned() }).await.unwrap();
+    assert_eq!(("a", true, CertState::Serving), (&*asked.name, asked.asked, asked.state));
+}
+
+#[tokio::test]
+async fn a_renewal_that_is_refused_says_which_certificate_is_near() {
+    let rig = Rig::start().await;
+    let asked = rig.client().await.force_renew(RenewParams { name: "b".to_owned() }).await;
+    match asked.unwrap_err() {
+        ClientError::No { data, .. } => {
+            let data: RenewRefusedView = serde_json::from_value(data).unwrap();
+            assert_eq!((RenewRefusal::Unknown, Some("a")), (data.reason, data.near.as_deref()));
+        }
+        other => panic!("a refused renewal is a no: {other:?}"),
     }
 }
 

@@ -8,12 +8,13 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use vane_mgmt::frame::{Id, reply_line, request_line};
 use vane_mgmt::reply::{Fault, METHOD_NOT_FOUND, done, no};
-use vane_mgmt::request::{DirParams, Request, ShutdownParams};
+use vane_mgmt::request::{DirParams, RenewParams, Request, ShutdownParams};
 use vane_mgmt::views::{
-    ByteCounts, CompileView, ConfigView, ConnectionCounts, ConnectionProtocol, ConnectionView,
-    ConnectionsView, DaemonState, DrainView, GenerationView, ListenerSource, ListenerState,
-    ListenerView, ListenersView, PingView, PlanView, ReloadOutcome, ReloadTrigger, ReloadView,
-    RequestCounts, StatsView, Transport,
+    ByteCounts, CertSource, CertState, CertView, CertsView, CompileView, ConfigView,
+    ConnectionCounts, ConnectionProtocol, ConnectionView, ConnectionsView, DaemonState, DrainView,
+    GenerationView, ListenerSource, ListenerState, ListenerView, ListenersView, ManagedCert,
+    PingView, PlanView, ReloadOutcome, ReloadTrigger, ReloadView, RenewRefusal, RenewRefusedView,
+    RenewView, RenewalWindow, RequestCounts, ServedCert, StatsView, Transport,
 };
 
 #[test]
@@ -27,6 +28,10 @@ fn requests_have_this_form() {
     assert_eq!(
         "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"plan\",\"params\":{\"dir\":\"/etc/vaned\"}}\n",
         asked(Request::Plan(DirParams { dir: Some("/etc/vaned".to_owned()) }))
+    );
+    assert_eq!(
+        "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"force_renew\",\"params\":{\"name\":\"a.test\"}}\n",
+        asked(Request::ForceRenew(RenewParams { name: "a.test".to_owned() }))
     );
 }
 
@@ -62,6 +67,7 @@ fn ping_and_stats_have_this_form() {
         r#""state":"running","generation":2,"graph_hash":"ab12","last_reload":null,"#,
         r#""generations":[{"generation":1,"connections":3}],"#,
         r#""connections":{"open":3,"total":9,"refused_by_limit":{"per_address":1}},"#,
+        r#""handshakes":{"full":8,"unknown_name":1},"#,
         r#""requests":{"active":1,"total":20},"bytes":{"received":100,"sent":200},"#,
         r#""upstream_retries":4,"rules":7,"warnings":0}"#
     );
@@ -84,6 +90,7 @@ fn stats() -> StatsView {
             total: 9,
             refused_by_limit: BTreeMap::from([("per_address".to_owned(), 1)]),
         },
+        handshakes: BTreeMap::from([("full".to_owned(), 8), ("unknown_name".to_owned(), 1)]),
         requests: RequestCounts { active: 1, total: 20 },
         bytes: ByteCounts { received: 100, sent: 200 },
         upstream_retries: 4,
@@ -185,6 +192,73 @@ fn listeners_and_connections_have_this_form() {
 }
 
 #[test]
+fn certificates_have_this_form() {
+    let expected = concat!(
+        r#"{"certs":[{"name":"a.test","source":{"files":{"cert_file":"/tls/a.pem","#,
+        r#""key_file":"/tls/a.key"}},"state":"serving","served":{"names":["a.test","192.0.2.1"],"#,
+        r#""issuer":"CN=Test","serial":"0a1b","not_before":-1,"not_after":1700000000},"#,
+        r#""managed":null,"last_error":null},"#,
+        r#"{"name":"b.test","source":{"acme":{"directory":"https://ca.test/dir","#,
+        r#""challenge":"http-01","names":["b.test","*.b.test"]}},"state":"missing","#,
+        r#""served":null,"managed":{"ordering":true,"failures":2,"last_attempt":1700000000,"#,
+        r#""next_attempt":1700003600,"renewal_window":{"start":1700000000,"end":1700086400}},"#,
+        r#""last_error":"the CA says no"}]}"#
+    );
+    golden(&CertsView { certs: vec![from_files(), from_authority()] }, expected);
+}
+
+fn from_files() -> CertView {
+    CertView {
+        name: "a.test".to_owned(),
+        source: CertSource::Files {
+            cert_file: "/tls/a.pem".to_owned(),
+            key_file: "/tls/a.key".to_owned(),
+        },
+        state: CertState::Serving,
+        served: Some(ServedCert {
+            names: vec!["a.test".to_owned(), "192.0.2.1".to_owned()],
+            issuer: "CN=Test".to_owned(),
+            serial: "0a1b".to_owned(),
+            not_before: -1,
+            not_after: 1_700_000_000,
+        }),
+        managed: None,
+        last_error: None,
+    }
+}
+
+fn from_authority() -> CertView {
+    CertView {
+        name: "b.test".to_owned(),
+        source: CertSource::Acme {
+            directory: "https://ca.test/dir".to_owned(),
+            challenge: "http-01".to_owned(),
+            names: vec!["b.test".to_owned(), "*.b.test".to_owned()],
+        },
+        state: CertState::Missing,
+        served: None,
+        managed: Some(ManagedCert {
+            ordering: true,
+            failures: 2,
+            last_attempt: Some(1_700_000_000),
+            next_attempt: 1_700_003_600,
+            renewal_window: Some(RenewalWindow { start: 1_700_000_000, end: 1_700_086_400 }),
+        }),
+        last_error: Some("the CA says no".to_owned()),
+    }
+}
+
+#[test]
+fn a_renewal_has_this_form() {
+    let name = || "a.test".to_owned();
+    let asked = RenewView { name: name(), asked: true, state: CertState::Failing };
+    golden(&asked, r#"{"name":"a.test","asked":true,"state":"failing"}"#);
+    let reason = RenewRefusal::FromFiles;
+    let refused = RenewRefusedView { name: name(), reason, near: None };
+    golden(&refused, r#"{"name":"a.test","reason":"from_files","near":null}"#);
+}
+
+#[test]
 fn words_on_the_wire_are_the_words_for_people() {
     fn same<T: Serialize + ToString>(words: &[T]) {
         for word in words {
@@ -206,6 +280,8 @@ fn words_on_the_wire_are_the_words_for_people() {
         ListenerState::Failed,
         ListenerState::Draining,
     ]);
+    same(&[CertState::Missing, CertState::Serving, CertState::Failing, CertState::Expired]);
+    same(&[RenewRefusal::Unknown, RenewRefusal::FromFiles, RenewRefusal::Ending]);
     same(&[ListenerSource::Bound, ListenerSource::Inherited]);
     same(&[
         ConnectionProtocol::Detecting,

@@ -10,10 +10,11 @@ use super::{LIMIT, said, says};
 #[tokio::test]
 async fn json_is_the_result_of_the_daemon_word_for_word() {
     let (_config, vaned) = start().await;
-    let calls: [(&[&str], &str); 3] = [
+    let calls: [(&[&str], &str); 4] = [
         (&["get", "config"], "get_config"),
         (&["get", "listeners"], "get_listeners"),
         (&["get", "connections"], "get_connections"),
+        (&["get", "certs"], "get_certs"),
     ];
     for (args, method) in calls {
         let output = vane(&vaned, &[args, &["--json"]].concat()).await;

@@ -2,6 +2,7 @@
 
 mod bind;
 mod boot;
+mod certs;
 mod cli;
 mod config;
 mod drain;

@@ -1,5 +1,8 @@
 //! From what the engine and the compiler say to what management shows.
 
+pub(crate) mod certs;
+
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use vane_core::compile::Compiled;
@@ -7,6 +10,7 @@ use vane_core::diagnostic::render;
 use vane_core::graph::dump;
 use vane_core::plan::plan;
 use vane_core::value::listen_addr::Transport as Written;
+use vane_engine::registry::HandshakeOutcome;
 use vane_engine::snapshot::{self, ConnectionStatus, Counters, ListenerStatus};
 use vane_mgmt::views::{
     ByteCounts, CompileView, ConfigView, ConnectionCounts, ConnectionProtocol, ConnectionView,
@@ -41,6 +45,7 @@ pub(crate) fn stats(world: &World) -> StatsView {
         last_reload: world.latest(),
         generations: generations(&counters),
         connections: connection_counts(&counters),
+        handshakes: handshakes(&counters),
         requests: RequestCounts { active: counters.active_requests, total: counters.requests },
         bytes: ByteCounts { received: counters.received, sent: counters.sent },
         upstream_retries: counters.retries,
@@ -115,6 +120,11 @@ fn connection_counts(counters: &Counters) -> ConnectionCounts {
         total: counters.accepted,
         refused_by_limit: refused.collect(),
     }
+}
+
+fn handshakes(counters: &Counters) -> BTreeMap<String, u64> {
+    let count = |(outcome, count): &(HandshakeOutcome, u64)| (outcome.as_str().to_owned(), *count);
+    counters.handshakes.iter().map(count).collect()
 }
 
 fn listener(status: ListenerStatus, generation: u64) -> ListenerView {
