@@ -19,7 +19,7 @@ pub(crate) struct CertStore {
 /// One certificate, as it serves now.
 #[derive(Debug)]
 pub(crate) struct Live {
-    /// What tools call it.
+    /// What the graph that first asked for it calls it; for the log.
     pub(crate) name: Box<str>,
     /// Where it comes from.
     pub(crate) source: CertificateSource,
