@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use vane_core::graph::{FlowGraph, Listener as Spec};
+use vane_core::rules::tls::Certificate;
 use vane_core::value::listen_addr::Transport;
 
 use crate::listener::Listener;
@@ -181,9 +182,12 @@ impl Engine {
     pub fn certificates(&self) -> Vec<CertificateStatus> {
         let program = self.shared.current.load_full();
         let now = unix_time();
-        let status =
-            |live: &Arc<Live>| CertificateStatus::of(live, self.shared.managed.status(live), now);
-        program.certificates.iter().map(status).collect()
+        let named = program.graph.certificates.iter().zip(&program.certificates);
+        let status = |(certificate, live): (&Certificate, &Arc<Live>)| {
+            let managed = self.shared.managed.status(live);
+            CertificateStatus::of(&certificate.name, live, managed, now)
+        };
+        named.map(status).collect()
     }
 
     /// Orders a managed certificate now, whatever its schedule says.
@@ -192,8 +196,9 @@ impl Engine {
     /// Where there is none of this name that could be ordered.
     pub fn renew(&self, name: &str) -> Result<(), RenewRefusal> {
         let program = self.shared.current.load_full();
-        let named = program.certificates.iter().find(|live| *live.name == *name);
-        let live = named.ok_or(RenewRefusal::Unknown)?;
+        let mut named = program.graph.certificates.iter().zip(&program.certificates);
+        let found = named.find(|(certificate, _)| *certificate.name == *name);
+        let (_, live) = found.ok_or(RenewRefusal::Unknown)?;
         if self.shared.managed.renew(live) { Ok(()) } else { Err(RenewRefusal::FromFiles) }
     }
 

@@ -109,8 +109,13 @@ pub struct CertificateStatus {
 }
 
 impl CertificateStatus {
-    /// How one is at `now`, seconds since 1970.
-    pub(crate) fn of(live: &Live, managed: Option<ManagedStatus>, now: u64) -> Self {
+    /// How the one that a graph calls `name` is at `now`, seconds since 1970.
+    pub(crate) fn of(
+        name: &str,
+        live: &Live,
+        managed: Option<ManagedStatus>,
+        now: u64,
+    ) -> Self {
         let served = live.served().map(|served| served.facts.clone());
         let last_error = live.problem();
         let is_over = |facts: &CertificateFacts| facts.not_after < now.cast_signed();
@@ -120,7 +125,7 @@ impl CertificateStatus {
             Some(_) if last_error.is_some() => CertificateState::Failing,
             Some(_) => CertificateState::Serving,
         };
-        let (name, source) = (live.name.clone(), origin(&live.source));
+        let (name, source) = (name.into(), origin(&live.source));
         Self { name, source, state, served, managed, last_error }
     }
 }
