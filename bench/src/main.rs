@@ -8,6 +8,8 @@ mod walk;
 
 mod proxy;
 
+mod handshake;
+
 mod request;
 
 mod load;
@@ -31,6 +33,8 @@ enum Command {
     Walk(walk::Args),
     /// Proxies the same load through vaned, nginx and HAProxy, and says what each request costs.
     Proxy(proxy::Args),
+    /// Shakes hands with vaned and nginx, and says what each handshake costs, full and resumed.
+    Handshake(handshake::Args),
     /// Counts what vaned itself does for a proxied request, in instructions and allocations.
     Request(request::Args),
 }
@@ -40,6 +44,7 @@ fn main() {
         Command::Compile(args) => compile::run(&args),
         Command::Walk(args) => walk::run(&args),
         Command::Proxy(args) => proxy::run(&args),
+        Command::Handshake(args) => handshake::run(&args),
         Command::Request(args) => request::run(&args),
     }
 }

@@ -13,6 +13,7 @@ use std::time::Duration;
 use rustix::process::{Signal, geteuid, kill_process};
 use tempfile::TempDir;
 
+use crate::certs::Files;
 use crate::child::pid_of;
 use crate::wait;
 
@@ -34,6 +35,19 @@ impl RealProxy {
         start("/usr/sbin/nginx", |port, place| {
             let path = place.join("nginx.conf");
             write(&path, &nginx_config(origin, workers, port, place));
+            vec!["-p".into(), text(place), "-c".into(), text(&path), "-e".into(), "stderr".into()]
+        })
+    }
+
+    /// nginx with that many worker processes, which terminates TLS with this certificate, resumes
+    /// sessions by tickets, and answers 204; `None` when it is not installed.
+    ///
+    /// # Panics
+    /// When it is installed and does not start, with what it said.
+    pub fn nginx_tls(workers: usize, files: &Files) -> Option<Self> {
+        start("/usr/sbin/nginx", |port, place| {
+            let path = place.join("nginx.conf");
+            write(&path, &nginx_tls_config(workers, port, place, files));
             vec!["-p".into(), text(place), "-c".into(), text(&path), "-e".into(), "stderr".into()]
         })
     }
@@ -112,25 +126,8 @@ fn listening(mut child: Child, addr: SocketAddr) -> Option<Child> {
 }
 
 fn nginx_config(origin: SocketAddr, workers: usize, port: u16, place: &Path) -> String {
-    let place = place.display();
-    // A master that runs as root hands its workers to a user that cannot enter the directory.
-    let user = if geteuid().is_root() { "user root;" } else { "" };
-    format!(
-        "{user}
-daemon off;
-worker_processes {workers};
-pid {place}/nginx.pid;
-error_log stderr error;
-events {{ worker_connections 4096; }}
-http {{
-  access_log off;
-  client_body_temp_path {place}/body;
-  proxy_temp_path {place}/proxy;
-  fastcgi_temp_path {place}/fastcgi;
-  uwsgi_temp_path {place}/uwsgi;
-  scgi_temp_path {place}/scgi;
-  keepalive_requests 1000000000;
-  upstream origin {{ server {origin}; keepalive 256; keepalive_requests 1000000000; }}
+    let servers = format!(
+        "  upstream origin {{ server {origin}; keepalive 256; keepalive_requests 1000000000; }}
   server {{
     listen 127.0.0.1:{port} backlog=1024;
     location / {{
@@ -140,7 +137,46 @@ http {{
       proxy_set_header Host $host;
       proxy_set_header X-Forwarded-For $remote_addr;
     }}
-  }}
+  }}"
+    );
+    nginx_serving(&servers, workers, place)
+}
+
+fn nginx_tls_config(workers: usize, port: u16, place: &Path, files: &Files) -> String {
+    let (cert, key) = (files.cert.display(), files.key.display());
+    let servers = format!(
+        "  server {{
+    listen 127.0.0.1:{port} ssl backlog=1024;
+    ssl_certificate {cert};
+    ssl_certificate_key {key};
+    ssl_protocols TLSv1.2 TLSv1.3;
+    ssl_session_tickets on;
+    return 204;
+  }}"
+    );
+    nginx_serving(&servers, workers, place)
+}
+
+fn nginx_serving(servers: &str, workers: usize, place: &Path) -> String {
+    let place = place.display();
+    // A master that runs as root hands its workers to a user that cannot enter the directory.
+    let user = if geteuid().is_root() { "user root;" } else { "" };
+    format!(
+        "{user}
+daemon off;
+worker_processes {workers};
+pid {place}/nginx.pid;
+error_log stderr crit;
+events {{ worker_connections 4096; }}
+http {{
+  access_log off;
+  client_body_temp_path {place}/body;
+  proxy_temp_path {place}/proxy;
+  fastcgi_temp_path {place}/fastcgi;
+  uwsgi_temp_path {place}/uwsgi;
+  scgi_temp_path {place}/scgi;
+  keepalive_requests 1000000000;
+{servers}
 }}
 "
     )

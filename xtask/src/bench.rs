@@ -13,7 +13,7 @@ pub(crate) fn run() -> Report {
     let mut report = Report::default();
     report.step("build", |_| {
         Program::cargo()
-            .args(["build", "--locked", "--profile", "fast", "-p", "vaned", "-p", "bench"])
+            .args(["build", "--locked", "--release", "-p", "vaned", "-p", "bench"])
             .run()
             .into()
     });
@@ -24,6 +24,7 @@ pub(crate) fn run() -> Report {
     report.step("walk", |_| walk());
     report.step("request", |_| request());
     report.step("proxy", |_| bench().args(["proxy"]).run().into());
+    report.step("handshake", |_| bench().args(["handshake"]).run().into());
     report
 }
 
@@ -32,7 +33,7 @@ fn bench() -> Program {
 }
 
 fn bench_path() -> PathBuf {
-    command::target_dir().join("fast/bench")
+    command::target_dir().join("release/bench")
 }
 
 fn has_valgrind() -> bool {
