@@ -112,3 +112,14 @@ async fn the_key_exchange_is_the_best_that_both_know() {
         assert_eq!(ProtocolVersion::TLSv1_3, seen.version);
     }
 }
+
+/// T1. Not even by way of a library of the system.
+#[tokio::test]
+async fn the_daemon_has_no_openssl_loaded() {
+    let site = Site::ruled(says("x")).await;
+    assert!(site.shown("a.test").await.is_ok());
+    let maps = std::fs::read_to_string(format!("/proc/{}/maps", site.vaned.pid())).unwrap();
+    for library in ["libssl", "libcrypto", "libgnutls"] {
+        assert!(!maps.contains(library), "{library} is loaded");
+    }
+}
