@@ -14,7 +14,7 @@ use crate::message::forwarded::Peer;
 use crate::program::Program;
 use crate::registry::Place;
 use crate::shared::{DrainWatch, Shared};
-use crate::tls::serving::{Chosen, LinkedTls};
+use crate::tls::serving::{Choice, LinkedTls};
 use crate::upstream::connect::Stream;
 use crate::worker::Worker;
 
@@ -91,7 +91,7 @@ pub(crate) struct FlowTls {
     /// What other names would get.
     pub(crate) linked: Arc<LinkedTls>,
     /// What this one got.
-    pub(crate) chosen: Chosen,
+    pub(crate) chosen: Arc<Choice>,
     /// Whether HTTP/2 was agreed on.
     pub(crate) http2: bool,
 }

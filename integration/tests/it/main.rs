@@ -5,4 +5,5 @@
 mod demands;
 mod fixtures;
 mod lifecycle;
+mod tls;
 mod traffic;

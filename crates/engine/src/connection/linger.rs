@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::tls::stream::ClientStream;
 
@@ -19,9 +19,15 @@ const BYTES: usize = 1 << 20;
 /// it closes as well. Closing a socket with unread bytes resets it, and a reset can destroy an
 /// answer on its way to the client; one over HTTP/2 goes on speaking while it takes the answer.
 pub(super) async fn close(mut stream: ClientStream) {
-    if stream.shutdown().await.is_ok() {
+    if say_end(&mut stream).await {
         forget(&mut stream.into_socket(), PAUSE, TIME).await;
     }
+}
+
+/// Says that nothing more will be sent; whether that could be said. Over TLS it is a message, which
+/// a client that takes nothing does not take either, and it is not waited for.
+pub(super) async fn say_end(stream: &mut ClientStream) -> bool {
+    matches!(timeout(PAUSE, stream.shutdown()).await, Ok(Ok(())))
 }
 
 async fn forget(stream: &mut TcpStream, pause: Duration, time: Duration) {

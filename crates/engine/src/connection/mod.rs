@@ -16,6 +16,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use bytes::Bytes;
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 use vane_core::graph::NodeId;
 use vane_core::graph::facts::{ConnectionFacts, Facts, FirstBytes, Protocol};
 use vane_core::graph::walk::{self, Step, Stop};
@@ -23,6 +24,7 @@ use vane_core::rules::action::{Action, Tunnel};
 use vane_core::value::field::Layer;
 use vane_core::value::listen_addr::Transport;
 
+use crate::connection::detect::Seen;
 use crate::floor::{Admission, Limit};
 use crate::flow::{Flow, FlowTls, Interim};
 use crate::message::forwarded::Peer;
@@ -61,6 +63,9 @@ pub(crate) struct Accepted {
 struct Connection {
     stream: ClientStream,
     read: Bytes,
+    since: Instant,
+    /// Whether it did not say in time what it speaks.
+    late: bool,
     tls: Option<Arc<LinkedTls>>,
     secured: Option<FlowTls>,
     facts: ConnectionFacts,
@@ -104,6 +109,8 @@ fn open(accepted: Accepted, worker: Arc<Worker>) -> std::io::Result<(Connection,
         },
         stream: ClientStream::Clear(stream),
         read: Bytes::new(),
+        since: Instant::now(),
+        late: false,
         tls: accepted.entry.tls,
         secured: None,
         place: worker.registry.enter(&opening),
@@ -143,12 +150,17 @@ impl Connection {
 
     /// Reads until the first bytes are told apart; whether the connection goes on.
     async fn detect(&mut self) -> bool {
-        let limit = self.shared.settings.floor.header_time;
+        let floor = &self.shared.settings.floor;
+        let limit = match self.tls {
+            Some(_) => floor.header_time.min(floor.handshake_time),
+            None => floor.header_time,
+        };
         let ClientStream::Clear(stream) = &mut self.stream else { return true };
-        let found = detect::first_bytes(stream, limit, &mut self.drain).await;
-        let Some((known, read)) = found else { return false };
+        let deadline = self.since + limit;
+        let seen = detect::first_bytes(stream, deadline, &mut self.drain).await;
+        let Some(Seen { known, read, late }) = seen else { return false };
         self.facts.first_bytes = Some(known);
-        self.read = read;
+        (self.read, self.late) = (read, late);
         true
     }
 

@@ -19,12 +19,16 @@ impl Connection {
         if self.facts.first_bytes.is_none() && !self.detect().await {
             return None;
         }
-        let limit = self.shared.settings.floor.handshake_time;
         let remote = self.facts.remote.ip();
+        if self.late {
+            self.shared.floor.refuse(Limit::HandshakeTime, remote, "no whole first message");
+            return None;
+        }
+        let deadline = self.since + self.shared.settings.floor.handshake_time;
         let _slot = self.shared.floor.begin_handshake(remote, Instant::now())?;
         let (mut drain, shared) = (self.drain.clone(), Arc::clone(&self.shared));
         tokio::select! {
-            secured = tokio::time::timeout(limit, self.shake()) => match secured {
+            secured = tokio::time::timeout_at(deadline, self.shake()) => match secured {
                 Ok(secured) => secured,
                 Err(_) => {
                     shared.floor.refuse(Limit::HandshakeTime, remote, "");
@@ -82,8 +86,12 @@ impl Connection {
 
     /// A client that speaks HTTP in clear is told; any other is closed.
     async fn refuse_clear(mut self) -> Option<Self> {
-        self.worker.registry.count_handshake(HandshakeOutcome::InClear);
-        tracing::debug!(remote = %self.facts.remote, "in clear on a listener with TLS");
+        let outcome = match self.read.first() {
+            Some(&HANDSHAKE_RECORD) => HandshakeOutcome::Protocol,
+            _ => HandshakeOutcome::InClear,
+        };
+        self.worker.registry.count_handshake(outcome);
+        tracing::debug!(remote = %self.facts.remote, "no TLS on a listener with TLS");
         let protocol = self.facts.first_bytes.as_ref().map(|known| known.protocol);
         if protocol == Some(Protocol::Http1) {
             let _ = self.stream.write_all(IN_CLEAR).await;
@@ -93,5 +101,7 @@ impl Connection {
     }
 }
 
+/// The first byte of TLS, RFC 8446 §5.1.
+const HANDSHAKE_RECORD: u8 = 22;
 const IN_CLEAR: &[u8] = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\
     content-type: text/plain; charset=utf-8\r\ncontent-length: 24\r\n\r\nthis port is for HTTPS\r\n";
