@@ -36,9 +36,9 @@ pub(crate) fn compile_directory(dir: &Path, read: Directory, options: &Options) 
 }
 
 /// The files that a graph has taken in, each with what tells a new content from an old one.
-/// Certificates are not taken in, but replaced while they serve. Blocks.
+/// Certificates of listeners are not taken in, but replaced while they serve. Blocks.
 pub(crate) fn stamps(graph: &FlowGraph) -> BTreeMap<Box<str>, Option<Stamp>> {
-    let taken = |kind| matches!(kind, FileUse::Body | FileUse::Authority);
+    let taken = |kind| matches!(kind, FileUse::Body | FileUse::Authority | FileUse::Identity);
     let paths = files::all(graph).filter(|(kind, _)| taken(*kind));
     paths.map(|(_, path)| (path.into(), Stamp::of(path).ok())).collect()
 }

@@ -296,7 +296,7 @@ impl Servers {
         };
         let origin = |server: &Server| {
             let connectors = connectors.as_ref().filter(|_| is_secure(server));
-            scope.origins.get(&server.url, &upstream.tls, connectors)
+            scope.origins.get(&server.url, connectors.map(|each| (&upstream.tls, each)))
         };
         let servers: Vec<_> = upstream.servers.iter().map(origin).collect();
         let weights: Vec<u32> =
