@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use vane_core::compile::{Compiled, Options, compile};
@@ -47,13 +48,20 @@ pub(crate) fn stamps(graph: &FlowGraph) -> BTreeMap<Box<str>, Option<Stamp>> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Stamp {
     length: u64,
-    modified: Option<std::time::SystemTime>,
+    modified: (i64, i64),
+    /// Which file it is, and when that was last touched: where times are all the same, as in a
+    /// store of packages, a link that leads elsewhere still tells.
+    identity: (u64, u64, i64, i64),
 }
 
 impl Stamp {
     fn of(path: &str) -> io::Result<Self> {
         let found = fs::metadata(path)?;
-        Ok(Self { length: found.len(), modified: found.modified().ok() })
+        Ok(Self {
+            length: found.len(),
+            modified: (found.mtime(), found.mtime_nsec()),
+            identity: (found.dev(), found.ino(), found.ctime(), found.ctime_nsec()),
+        })
     }
 }
 
@@ -196,6 +204,20 @@ mod tests {
         let before = Stamp::of(&path).expect("it exists");
         fs::write(&path, "12").expect("it can be written");
         assert_ne!(before, Stamp::of(&path).expect("it exists"));
+    }
+
+    #[test]
+    fn a_link_to_another_file_of_the_same_length_and_time_changes_the_stamp() {
+        let dir = directory(&[("a", "1"), ("b", "2")]);
+        let (a, b) = (dir.path().join("a"), dir.path().join("b"));
+        let time = fs::metadata(&a).and_then(|found| found.modified()).expect("it has a time");
+        File::options().write(true).open(&b).and_then(|file| file.set_modified(time)).expect("set");
+        let link = dir.path().join("link");
+        symlink("a", &link).expect("a link can be made");
+        let before = Stamp::of(link.to_str().expect("UTF-8")).expect("it exists");
+        fs::remove_file(&link).expect("it can be removed");
+        symlink("b", &link).expect("a link can be made");
+        assert_ne!(before, Stamp::of(link.to_str().expect("UTF-8")).expect("it exists"));
     }
 
     #[test]
