@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use bytes::Bytes;
 use http::{Extensions, Response};
-use vane_core::graph::NodeId;
 use vane_core::graph::facts::ConnectionFacts;
+use vane_core::graph::{NodeId, RuleId};
 
 use crate::floor::PerSecond;
 use crate::message::forwarded::Peer;
@@ -67,6 +67,12 @@ impl Flow {
         let hello = self.facts.first_bytes.as_ref();
         let asked = hello.and_then(|hello| hello.sni.as_deref());
         asked == Some(host) || tls.linked.may_carry(&tls.chosen, host)
+    }
+
+    /// Whether the handshake was what a rule wants of it.
+    pub(crate) fn satisfies(&self, rule: RuleId) -> bool {
+        let rule = self.program.graph.rule(rule);
+        self.tls.as_ref().is_none_or(|tls| tls.chosen.satisfies(rule.tls.as_ref()))
     }
 
     /// The peer.

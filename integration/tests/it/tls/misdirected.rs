@@ -1,6 +1,8 @@
 use integration::certs::{Authority, Spec};
 use integration::config_dir::ConfigDir;
+use integration::tcp_origin::{Behaviour, TcpOrigin};
 use integration::tls_client::TlsClient;
+use integration::vaned::Vaned;
 use serde_json::{Value, json};
 
 use super::{Site, on_loopback, pair_with, status};
@@ -124,4 +126,52 @@ async fn the_default_takes_every_host_of_its_own() {
     let expected = [("anything.test", 200), ("rest.test", 200), ("named.test", 421)];
     assert_statuses(&site, "rest.test", &expected).await;
     assert_statuses(&site, "unknown.test", &expected).await;
+}
+
+/// T8. T6. A rule that wants certificates is reached by nobody without one, also where its `match`
+/// leaves room for hosts of other rules.
+#[tokio::test]
+async fn a_rule_that_wants_certificates_is_reached_by_nobody_without_one() {
+    let root = Authority::root("root");
+    let config = ConfigDir::new();
+    root.write(&config.path(), "ca");
+    let target = TcpOrigin::start(Behaviour::Echo).await;
+    let listen = ["127.0.0.1:0", "127.0.0.2:0"];
+    let wants = json!({ "names": "wants.test",
+        "client_auth": { "mode": "require", "ca_files": "ca.pem" } });
+    let rule = |listen: &str, tls: &Value, mut rule: Value| {
+        rule["listen"] = json!(listen);
+        rule["tls"] = pair_with("site", tls);
+        rule
+    };
+    let open =
+        json!({ "match": { "http.host": "open.test", "http.path": "/open" }, "respond": {} });
+    let admin = json!({ "match": { "http.path": "/admin" }, "respond": { "body": "admin" } });
+    let tunnel = json!({ "tunnel": target.addr().to_string() });
+    let issued = root.server(&["open.test", "wants.test"]);
+    issued.write(&config.path(), "site", integration::certs::KeyForm::Pkcs8);
+    let config = config
+        .rule("open", rule(listen[0], &json!({}), open.clone()))
+        .rule("admin", rule(listen[0], &wants, admin))
+        .rule("other", rule(listen[1], &json!({}), open))
+        .rule("tunnel", rule(listen[1], &wants, tunnel));
+    let vaned = Vaned::start(&config).await;
+    let addr = vaned.addr(listen[0]).await;
+    let alice = root.issue(&Spec::client("alice"));
+    let known = TlsClient::builder().identity(&alice).build();
+    for (client, name, expected) in
+        [(TlsClient::builder().build(), "open.test", 421), (known.clone(), "wants.test", 200)]
+    {
+        let mut http1 = client.connect(addr, Some(name)).await.unwrap().http1();
+        assert_eq!(expected, http1.get("/admin", name).await.unwrap().status, "{name}");
+    }
+    let addr = vaned.addr(listen[1]).await;
+    let mut tunnelled = known.connect(addr, Some("wants.test")).await.unwrap().http1();
+    tunnelled.send("echo").await.unwrap();
+    assert_eq!(Ok(b"echo".to_vec()), tunnelled.read_exactly(4).await);
+    let stranger = TlsClient::builder().build().connect(addr, Some("open.test")).await;
+    let mut stranger = stranger.unwrap().http1();
+    let _ = stranger.send("echo").await;
+    assert!(stranger.read_exactly(4).await.is_err());
+    assert_eq!(1, target.connections_accepted());
 }
