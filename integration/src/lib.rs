@@ -17,6 +17,8 @@ pub mod challtestsrv;
 
 pub mod relay;
 
+pub mod tls_front;
+
 pub mod name_server;
 
 pub mod cpu;

@@ -110,12 +110,7 @@ pub struct CertificateStatus {
 
 impl CertificateStatus {
     /// How the one that a graph calls `name` is at `now`, seconds since 1970.
-    pub(crate) fn of(
-        name: &str,
-        live: &Live,
-        managed: Option<ManagedStatus>,
-        now: u64,
-    ) -> Self {
+    pub(crate) fn of(name: &str, live: &Live, managed: Option<ManagedStatus>, now: u64) -> Self {
         let served = live.served().map(|served| served.facts.clone());
         let last_error = live.problem();
         let is_over = |facts: &CertificateFacts| facts.not_after < now.cast_signed();
