@@ -100,6 +100,16 @@ async fn a_host_with_other_terms_is_sent_away() {
     }
 }
 
+/// T8. A request of HTTP/1.0 that names no host is for the host of its connection.
+#[tokio::test]
+async fn a_request_without_a_host_is_not_sent_away() {
+    let site = Site::ruled(json!({ "respond": { "body": "{tls.sni}" } })).await;
+    let mut client = site.https().await;
+    client.send("GET / HTTP/1.0\r\n\r\n").await.unwrap();
+    let answer = client.read_response().await.unwrap();
+    assert_eq!((200, "a.test"), (answer.status, &*answer.text()));
+}
+
 /// T8. The same where the other terms are those of the default, which a handshake for a name that
 /// nobody else serves would have got.
 #[tokio::test]

@@ -136,6 +136,25 @@ async fn a_daemon_without_a_usable_pair_does_not_start() {
     assert!(said.contains("site.key") && said.contains("no key in it"), "{said}");
 }
 
+/// T4. A new rule has nothing from before either: its reload is refused, and names the file. The
+/// certificates that serve go on, whatever became of their files meanwhile.
+#[tokio::test]
+async fn a_new_rule_without_a_usable_pair_refuses_the_reload() {
+    let site = Site::ruled(says("x")).await;
+    let before = site.shown("a.test").await;
+    let mut rule = on_loopback(json!({ "match": { "http.host": "new.test" }, "respond": {} }));
+    rule["tls"] = pair("new");
+    site.config.write("site.pem", "spoilt");
+    site.config.write_rule("new", rule);
+    let refused = site.vaned.manage("reload", json!({})).await.unwrap_err().to_string();
+    assert!(refused.contains("new.pem") && refused.contains("cannot read"), "{refused}");
+    assert_eq!((before, 1), (site.shown("a.test").await, site.generation().await));
+    let next = Authority::root("root").server(&["new.test"]);
+    site.write("new", &next);
+    site.until_shown("new.test", &next).await;
+    assert!(site.shown("a.test").await.is_ok());
+}
+
 /// T4. S15. No connection notices: neither one that idles, nor one with an answer under way, nor
 /// a WebSocket; and no generation passes.
 #[tokio::test]
