@@ -58,7 +58,7 @@ async fn ten_thousand_handshakes_across_fifty_replacements_all_succeed() {
 /// files do not belong together, or are not whole.
 fn replace(site: &Site, next: &integration::certs::Issued, round: u64) {
     let dir = site.config.path();
-    if round % 2 == 0 {
+    if round.is_multiple_of(2) {
         return drop(next.write(&dir, "site", KeyForm::Pkcs8));
     }
     let files = next.write(&dir, "next", KeyForm::Pkcs8);

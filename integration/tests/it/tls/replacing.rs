@@ -81,7 +81,7 @@ async fn a_pair_that_cannot_be_used_leaves_the_one_from_before() {
     site.until_shown("a.test", &first).await;
     let other = issued();
     let half = &other.chain_pem()[..200];
-    let bad: [(&str, &dyn Fn(&Path)); 6] = [
+    let bad: [(&str, Spoil<'_>); 6] = [
         ("the key is not that of the certificate", &|dir| put(dir, "site.pem", &other.chain_pem())),
         ("its PEM is broken", &|dir| put(dir, "site.pem", half)),
         ("there is no certificate in it", &|dir| put(dir, "site.pem", "")),
@@ -106,6 +106,9 @@ async fn a_pair_that_cannot_be_used_leaves_the_one_from_before() {
     assert_eq!(json!(["unchanged", []]), json!([told["outcome"], told["diagnostics"]]));
     assert_eq!(1, site.generation().await);
 }
+
+/// Makes a pair unusable.
+type Spoil<'a> = &'a dyn Fn(&Path);
 
 /// The log, whoever reloads, and the view of certificates say what is wrong.
 async fn assert_is_told(site: &Site, problem: &str) {
