@@ -6,4 +6,5 @@ mod acme;
 mod demands;
 mod fixtures;
 mod lifecycle;
+mod tls;
 mod traffic;
