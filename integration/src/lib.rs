@@ -18,6 +18,7 @@ pub mod challtestsrv;
 pub mod relay;
 
 pub mod front;
+pub mod tls_front;
 
 pub mod name_server;
 

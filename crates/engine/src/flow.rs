@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use bytes::Bytes;
 use http::{Extensions, Response};
-use vane_core::graph::NodeId;
 use vane_core::graph::facts::ConnectionFacts;
+use vane_core::graph::{NodeId, RuleId};
 
 use crate::floor::PerSecond;
 use crate::message::forwarded::Peer;
@@ -61,12 +61,19 @@ impl Flow {
         if self.tls.is_some() { "https" } else { "http" }
     }
 
-    /// Whether requests for `host` may come over this connection.
+    /// Whether requests for `host` may come over this connection. One that names no host is for
+    /// the one that the connection is for.
     pub(crate) fn may_carry(&self, host: &str) -> bool {
         let Some(tls) = &self.tls else { return true };
         let hello = self.facts.first_bytes.as_ref();
         let asked = hello.and_then(|hello| hello.sni.as_deref());
-        asked == Some(host) || tls.linked.may_carry(&tls.chosen, host)
+        host.is_empty() || asked == Some(host) || tls.linked.may_carry(&tls.chosen, host)
+    }
+
+    /// Whether the handshake was what a rule wants of it.
+    pub(crate) fn satisfies(&self, rule: RuleId) -> bool {
+        let rule = self.program.graph.rule(rule);
+        self.tls.as_ref().is_none_or(|tls| tls.chosen.satisfies(rule.tls.as_ref()))
     }
 
     /// The peer.

@@ -1,10 +1,13 @@
 //! Closes a connection so that what was last written arrives.
 
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::task::Poll;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::tls::stream::ClientStream;
 
@@ -24,10 +27,22 @@ pub(super) async fn close(mut stream: ClientStream) {
     }
 }
 
-/// Says that nothing more will be sent; whether that could be said. Over TLS it is a message, which
-/// a client that takes nothing does not take either, and it is not waited for.
+/// Says that nothing more will be sent; whether that could be said. Over TLS it is a message behind
+/// whatever TLS still holds: a client that takes nothing of it is not waited for.
 pub(super) async fn say_end(stream: &mut ClientStream) -> bool {
-    matches!(timeout(PAUSE, stream.shutdown()).await, Ok(Ok(())))
+    let last = Instant::now() + TIME;
+    let mut timer = pin!(sleep_until(Instant::now() + PAUSE));
+    let mut sent = stream.sent();
+    poll_fn(|cx| {
+        if let Poll::Ready(ended) = Pin::new(&mut *stream).poll_shutdown(cx) {
+            return Poll::Ready(ended.is_ok());
+        }
+        if std::mem::replace(&mut sent, stream.sent()) != sent {
+            timer.as_mut().reset(last.min(Instant::now() + PAUSE));
+        }
+        timer.as_mut().poll(cx).map(|()| false)
+    })
+    .await
 }
 
 async fn forget(stream: &mut TcpStream, pause: Duration, time: Duration) {
@@ -46,6 +61,7 @@ async fn forget(stream: &mut TcpStream, pause: Duration, time: Duration) {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::AsyncWriteExt;
     use tokio::net::TcpListener;
 
     use super::*;

@@ -17,9 +17,9 @@ use std::sync::{Arc, Mutex, OnceLock};
 use bytes::Bytes;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
-use vane_core::graph::NodeId;
 use vane_core::graph::facts::{ConnectionFacts, Facts, FirstBytes, Protocol};
 use vane_core::graph::walk::{self, Step, Stop};
+use vane_core::graph::{NodeId, RuleId};
 use vane_core::rules::action::{Action, Tunnel};
 use vane_core::value::field::Layer;
 use vane_core::value::listen_addr::Transport;
@@ -142,10 +142,17 @@ impl Connection {
                     }
                 }
                 Stop::ServeHttp { entry } => return self.serve_http(entry).await,
-                Stop::Matched { next, .. } => return self.act(next).await,
-                Stop::Needs { .. } | Stop::NoMatch => return,
+                Stop::Matched { rule, next } if self.satisfies(rule) => {
+                    return self.act(next).await;
+                }
+                Stop::Matched { .. } | Stop::Needs { .. } | Stop::NoMatch => return,
             }
         }
+    }
+
+    fn satisfies(&self, rule: RuleId) -> bool {
+        let rule = self.program.graph.rule(rule);
+        self.secured.as_ref().is_none_or(|tls| tls.chosen.satisfies(rule.tls.as_ref()))
     }
 
     /// Reads until the first bytes are told apart; whether the connection goes on.

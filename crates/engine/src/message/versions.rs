@@ -37,7 +37,8 @@ pub fn to_http1<B: Body>(request: &mut Request<B>) {
     let target = path_and_query.unwrap_or(PathAndQuery::from_static("/"));
     *request.uri_mut() = Uri::from(target);
     *request.version_mut() = Version::HTTP_11;
-    let is_chunked = !request.body().is_end_stream() && request.body().size_hint().exact().is_none();
+    let is_chunked =
+        !request.body().is_end_stream() && request.body().size_hint().exact().is_none();
     let headers = request.headers_mut();
     let host = authority.and_then(|host| HeaderValue::from_str(host.as_str()).ok());
     headers.insert(header::HOST, host.unwrap_or(HeaderValue::from_static("localhost")));

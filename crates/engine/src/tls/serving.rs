@@ -9,7 +9,7 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::version::{TLS12, TLS13};
 use vane_core::graph::ListenerTls;
-use vane_core::rules::tls::{ClientAuth, Serving, TlsVersion};
+use vane_core::rules::tls::{ClientAuth, RuleTls, Serving, TlsVersion};
 use vane_core::value::host_pattern::HostPattern;
 
 use crate::tls::client_auth::{UnusableAuthority, Verifier};
@@ -34,6 +34,17 @@ pub(crate) struct Choice {
     pub(crate) config: Arc<ServerConfig>,
     /// Equal for equal terms, whatever the certificate.
     terms: (TlsVersion, Option<ClientAuth>),
+}
+
+impl Choice {
+    /// Whether a rule may have what came over a connection that was served so. One that wants
+    /// certificates of its clients is reached by nobody who was not asked for one in just that way,
+    /// although its `match` may leave room for hosts of rules that ask for none.
+    pub(crate) fn satisfies(&self, rule: Option<&RuleTls>) -> bool {
+        let asked = rule.and_then(|tls| tls.serving.client_auth.as_ref());
+        let wanted = asked.filter(|auth| auth.required);
+        wanted.is_none() || wanted == self.terms.1.as_ref()
+    }
 }
 
 impl LinkedTls {

@@ -1,6 +1,7 @@
 //! Servers, known once for the life of the daemon, so that their pools outlive a reload.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
@@ -60,30 +61,51 @@ type Key = (UpstreamUrl, Option<(UpstreamTls, Contents)>);
 impl Origins {
     /// The one [`Origin`] for `url`; where it speaks TLS, on the terms that `tls` says and that the
     /// connectors are made for.
+    ///
+    /// # Errors
+    /// Where TLS cannot be spoken to it; it is never spoken to in clear instead.
     pub(crate) fn get(
         &self,
         url: &UpstreamUrl,
         tls: Option<(&UpstreamTls, &Arc<Connectors>)>,
-    ) -> Arc<Origin> {
+    ) -> Result<Arc<Origin>, NoServerName> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let (last_id, origins) = &mut *known;
         let terms = tls.map(|(tls, connectors)| (tls.clone(), connectors.contents));
         let key = (url.clone(), terms);
         if let Some(origin) = origins.get(&key).and_then(Weak::upgrade) {
-            return origin;
+            return Ok(origin);
         }
+        let secure = match tls {
+            Some((tls, connectors)) => {
+                Some(secure(url, tls, connectors).ok_or_else(|| NoServerName(url.clone()))?)
+            }
+            None => None,
+        };
         origins.retain(|_, origin| origin.strong_count() > 0);
         *last_id += 1;
-        let origin = Arc::new(Origin {
-            id: *last_id,
-            url: url.clone(),
-            authority: authority(url),
-            secure: tls.and_then(|(tls, connectors)| secure(url, tls, connectors)),
-        });
+        let origin =
+            Arc::new(Origin { id: *last_id, url: url.clone(), authority: authority(url), secure });
         origins.insert(key, Arc::downgrade(&origin));
-        origin
+        Ok(origin)
     }
 }
+
+/// A server that TLS cannot be spoken to, since its name is none that a certificate could have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NoServerName(UpstreamUrl);
+
+impl fmt::Display for NoServerName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "no certificate could have the name of `{}`: write `server_name` in `tls`",
+            self.0
+        )
+    }
+}
+
+impl std::error::Error for NoServerName {}
 
 fn secure(url: &UpstreamUrl, tls: &UpstreamTls, connectors: &Arc<Connectors>) -> Option<Secure> {
     let Endpoint::Tcp { host, .. } = &url.endpoint else { return None };

@@ -101,3 +101,25 @@ impl Pool {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+    use crate::upstream::connect::Stream;
+
+    #[tokio::test]
+    async fn an_http2_connection_that_nobody_uses_is_not_kept_for_ever() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let addr = listener.local_addr().expect("a bound socket");
+        let stream = TcpStream::connect(addr).await.expect("it listens");
+        let pool = Pool::default();
+        pool.put_http2(1, Http2::handshake(Stream::Tcp(stream)).await.expect("it stands"));
+        let begun = Instant::now();
+        pool.sweep(begun + IDLE_TIME / 2);
+        assert!(pool.http2(1).is_some());
+        pool.sweep(Instant::now() + IDLE_TIME);
+        assert!(pool.http2(1).is_none());
+    }
+}

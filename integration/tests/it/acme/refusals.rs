@@ -25,7 +25,8 @@ async fn an_authority_that_refuses_a_name_is_quoted() {
     vaned.signal(Signal::TERM);
     vaned.exit_status(LIMIT).await;
     let vaned = rig.start().await;
-    assert_eq!(json!(error), until_failed(&vaned, NAME, 1).await["last_error"]);
+    let kept = until_failed(&vaned, NAME, 1).await;
+    assert_eq!((json!(error), &failed["managed"]), (kept["last_error"].clone(), &kept["managed"]));
     assert_eq!(0, rig.pebble.orders());
 }
 

@@ -55,9 +55,7 @@ impl Upstreams<'_> {
         let Set { name, servers, plain } = &mut self.sets[set];
         let id = match &terms {
             None => plain.get_or_insert(UpstreamId(next)),
-            Some(terms) => {
-                self.by_terms.entry((set, terms.clone())).or_insert(UpstreamId(next))
-            }
+            Some(terms) => self.by_terms.entry((set, terms.clone())).or_insert(UpstreamId(next)),
         };
         if id.0 == next {
             let (name, servers) = (name.clone(), servers.clone());
