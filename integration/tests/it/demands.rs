@@ -144,4 +144,5 @@ const DEMANDS: &[(u32, &str)] = &[
     ),
     (18, "A suppressed family is skipped in silence, or refused where an address asks for it."),
     (19, "One family of two is one warning and service; none is a failed bind."),
+    (20, "Sockets are inherited from the service manager, kept by it, and never closed for good."),
 ];
