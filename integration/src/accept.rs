@@ -23,6 +23,12 @@ impl Socket for TcpStream {
     }
 }
 
+impl Socket for Box<dyn Socket> {
+    fn reset_on_close(&self) {
+        self.as_ref().reset_on_close();
+    }
+}
+
 impl Socket for UnixStream {
     fn reset_on_close(&self) {}
 }

@@ -50,6 +50,11 @@ impl Challtestsrv {
         self.dns
     }
 
+    /// Where it is told, over HTTP.
+    pub fn management(&self) -> SocketAddr {
+        self.management
+    }
+
     /// From now on the name has these addresses, of one family, and none of them before.
     pub async fn set_addresses(&self, host: &str, addresses: &[IpAddr]) {
         let (v4, v6): (Vec<_>, Vec<_>) = addresses.iter().copied().partition(IpAddr::is_ipv4);

@@ -17,6 +17,9 @@ pub mod challtestsrv;
 
 pub mod relay;
 
+pub mod front;
+pub mod tls_front;
+
 pub mod name_server;
 
 pub mod cpu;

@@ -14,9 +14,11 @@ use tempfile::TempDir;
 use crate::certs::{Authority, KeyForm};
 use crate::challtestsrv::Challtestsrv;
 use crate::child::Running;
+use crate::front::{Answer, Front, Request, Way};
 use crate::relay::Relay;
 use crate::sockets::{Waiting, private_address, waiting};
 use crate::tls_client::TlsClient;
+use crate::tls_server::TlsServer;
 use crate::tools::Tool;
 use crate::wait;
 
@@ -26,6 +28,7 @@ pub struct Builder {
     config: Map<String, Value>,
     env: Vec<(&'static str, String)>,
     strict: bool,
+    name_server: Option<SocketAddr>,
 }
 
 /// A running ACME server with a DNS of its own, ended when dropped. Both are on addresses that
@@ -48,7 +51,7 @@ impl Pebble {
         let Value::Object(config) = config else { unreachable!("it is written as an object") };
         let env = [("VA_NOSLEEP", "1"), ("WFE_NONCEREJECT", "0"), ("AUTHZREUSE", "0")];
         let env = env.map(|(name, value)| (name, value.to_owned())).to_vec();
-        Builder { config, env, strict: false }
+        Builder { config, env, strict: false, name_server: None }
     }
 
     /// As [`Pebble::builder`] has it.
@@ -140,6 +143,26 @@ impl Pebble {
         let relay = Relay::start(self.arrangement.relay, self.addr()).await;
         let url = format!("https://{}/dir", relay.addr());
         (relay, url)
+    }
+
+    /// A way to the directory on which a test sees each request and may answer it: `script` does,
+    /// with [`Way::pass`] where the server is to be asked.
+    pub async fn front<F>(
+        &self,
+        script: impl Fn(Request, Way) -> F + Send + Sync + 'static,
+    ) -> Front
+    where
+        F: Future<Output = Answer> + Send + 'static,
+    {
+        let on = self.arrangement.relay;
+        let issued = self.arrangement.authority.server(&[&on.to_string()]);
+        let tls = TlsServer::new(&issued).build();
+        Front::start(on, tls, Way::new(self.tls_client(), self.addr()), script).await
+    }
+
+    /// How many orders it has taken since its last start.
+    pub fn orders(&self) -> usize {
+        self.log_lines().iter().filter(|line| line.contains("Added order")).count()
     }
 
     /// Stops its clock: connections are taken by the kernel and never answered, until
@@ -246,6 +269,12 @@ impl Builder {
         self
     }
 
+    /// Asks that name server in place of [`Pebble::dns`].
+    pub fn name_server(mut self, addr: SocketAddr) -> Self {
+        self.name_server = Some(addr);
+        self
+    }
+
     /// Sets a key of its configuration; a version that does not know it does not mind.
     pub fn set(mut self, key: &str, value: Value) -> Self {
         self.config.insert(key.to_owned(), value);
@@ -260,9 +289,9 @@ impl Builder {
     pub async fn start(self) -> Option<Pebble> {
         let program = Tool::PEBBLE.find()?;
         let dns = Challtestsrv::start().await?;
+        let resolver = self.name_server.unwrap_or(dns.addr());
         let (acme, management) = (any_port(), any_port());
-        let arrangement =
-            Arrangement::new(self, program, dns.addr(), [*acme.ip(), *management.ip()]);
+        let arrangement = Arrangement::new(self, program, resolver, [*acme.ip(), *management.ip()]);
         let running = arrangement.spawn(acme, management);
         let (running, acme, management) = arrangement.ready(running, acme, management).await;
         Some(Pebble { running: Some(running), dns, arrangement, acme, management })
@@ -300,7 +329,7 @@ impl Arrangement {
         let names = ["localhost", "127.0.0.1", &acme, &management, &front];
         let files = authority.server(&names).write(place.path(), "wfe", KeyForm::Pkcs8);
         let ca_file = authority.write(place.path(), "ca");
-        let Builder { mut config, env, strict } = builder;
+        let Builder { mut config, env, strict, .. } = builder;
         config.insert("certificate".to_owned(), json!(files.cert));
         config.insert("privateKey".to_owned(), json!(files.key));
         let further = env.iter().find(|(name, _)| *name == "ALTERNATE_ROOTS");

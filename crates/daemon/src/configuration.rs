@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use vane_core::compile::{Compiled, Options, compile};
@@ -36,24 +37,32 @@ pub(crate) fn compile_directory(dir: &Path, read: Directory, options: &Options) 
 }
 
 /// The files that a graph has taken in, each with what tells a new content from an old one.
-/// Certificates are not taken in, but replaced while they serve. Blocks.
+/// Certificates of listeners are not taken in, but replaced while they serve. Blocks.
 pub(crate) fn stamps(graph: &FlowGraph) -> BTreeMap<Box<str>, Option<Stamp>> {
-    let taken = |kind| matches!(kind, FileUse::Body | FileUse::Authority);
+    let taken = |kind| matches!(kind, FileUse::Body | FileUse::Authority | FileUse::Identity);
     let paths = files::all(graph).filter(|(kind, _)| taken(*kind));
     paths.map(|(_, path)| (path.into(), Stamp::of(path).ok())).collect()
 }
 
-/// Tells a file's new content from its old one.
+/// Tells a file's new content from its old one. Length and time are not enough behind links that
+/// are swapped: all files of a Nix store are of the same second.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Stamp {
+    place: (u64, u64),
     length: u64,
-    modified: Option<std::time::SystemTime>,
+    modified: (i64, i64),
+    changed: (i64, i64),
 }
 
 impl Stamp {
     fn of(path: &str) -> io::Result<Self> {
         let found = fs::metadata(path)?;
-        Ok(Self { length: found.len(), modified: found.modified().ok() })
+        Ok(Self {
+            place: (found.dev(), found.ino()),
+            length: found.len(),
+            modified: (found.mtime(), found.mtime_nsec()),
+            changed: (found.ctime(), found.ctime_nsec()),
+        })
     }
 }
 
@@ -196,6 +205,24 @@ mod tests {
         let before = Stamp::of(&path).expect("it exists");
         fs::write(&path, "12").expect("it can be written");
         assert_ne!(before, Stamp::of(&path).expect("it exists"));
+    }
+
+    #[test]
+    fn a_link_to_another_file_of_the_same_length_and_time_changes_the_stamp() {
+        let dir = directory(&[("1", "a"), ("2", "b")]);
+        for file in ["1", "2"] {
+            let file = File::options().write(true).open(dir.path().join(file)).expect("it exists");
+            file.set_modified(std::time::UNIX_EPOCH).expect("its time can be set");
+        }
+        let link = dir.path().join("link");
+        let stamp = |target: &str| {
+            symlink(target, &link).expect("a link can be made");
+            let stamp = Stamp::of(link.to_str().expect("the name is UTF-8")).expect("it exists");
+            fs::remove_file(&link).expect("a link can be removed");
+            stamp
+        };
+        assert_ne!(stamp("1"), stamp("2"));
+        assert_eq!(stamp("1"), stamp("1"));
     }
 
     #[test]

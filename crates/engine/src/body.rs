@@ -202,7 +202,8 @@ impl Streamed {
         match self.limits.size {
             Some(most) if self.counted > most => Err(self.watch.fail(BodyFailure::TooLarge)),
             _ => {
-                if self.incoming.is_end_stream() {
+                // Behind trailers nothing comes, and a server's side does not ask.
+                if frame.is_trailers() || self.incoming.is_end_stream() {
                     self.finish();
                 }
                 Ok(frame)

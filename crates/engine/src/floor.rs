@@ -76,7 +76,7 @@ pub(crate) struct Floor {
     handshaking: AtomicUsize,
     handshakes: Mutex<HashMap<IpAddr, PerSecond>>,
     refused: [AtomicU64; Limit::ALL.len()],
-    reported: Mutex<HashMap<(Limit, IpAddr), Instant>>,
+    reported: Mutex<HashMap<(&'static str, IpAddr), Instant>>,
 }
 
 impl Floor {
@@ -142,7 +142,7 @@ impl Floor {
     /// Counts a refusal and says so in the log, once a second for each limit and source.
     pub(crate) fn refuse(&self, limit: Limit, remote: IpAddr, detail: &str) {
         self.refused[limit as usize].fetch_add(1, Ordering::Relaxed);
-        if self.may_report(limit, source(remote), Instant::now()) {
+        if self.may_report(limit.as_str(), source(remote), Instant::now()) {
             tracing::warn!(limit = limit.as_str(), %remote, detail, "client met a limit");
         }
     }
@@ -153,7 +153,13 @@ impl Floor {
         Limit::ALL.into_iter().map(|limit| (limit, count(limit))).collect()
     }
 
-    fn may_report(&self, limit: Limit, source: IpAddr, now: Instant) -> bool {
+    /// Whether something that this client did may be said in the log: once a second for each kind of
+    /// thing and source.
+    pub(crate) fn may_say(&self, kind: &'static str, remote: IpAddr) -> bool {
+        self.may_report(kind, source(remote), Instant::now())
+    }
+
+    fn may_report(&self, kind: &'static str, source: IpAddr, now: Instant) -> bool {
         const PAUSE: Duration = Duration::from_secs(1);
         const MOST: usize = 4096;
         let mut reported = lock(&self.reported);
@@ -163,10 +169,10 @@ impl Floor {
         if reported.len() >= MOST {
             return false;
         }
-        let last = reported.insert((limit, source), now);
+        let last = reported.insert((kind, source), now);
         match last {
             Some(last) if now.duration_since(last) < PAUSE => {
-                reported.insert((limit, source), last);
+                reported.insert((kind, source), last);
                 false
             }
             _ => true,
@@ -276,10 +282,10 @@ mod tests {
     fn a_refusal_is_reported_once_a_second() {
         let floor = floor(1, 1);
         let (start, source) = (Instant::now(), ip("192.0.2.1"));
-        assert!(floor.may_report(Limit::Head, source, start));
-        assert!(!floor.may_report(Limit::Head, source, start + Duration::from_millis(900)));
-        assert!(floor.may_report(Limit::HeadTime, source, start));
-        assert!(floor.may_report(Limit::Head, source, start + Duration::from_millis(1001)));
+        assert!(floor.may_report("head", source, start));
+        assert!(!floor.may_report("head", source, start + Duration::from_millis(900)));
+        assert!(floor.may_report("head_time", source, start));
+        assert!(floor.may_report("head", source, start + Duration::from_millis(1001)));
     }
 
     #[test]

@@ -6,15 +6,15 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use bytes::Bytes;
 use http::{Extensions, Response};
-use vane_core::graph::NodeId;
 use vane_core::graph::facts::ConnectionFacts;
+use vane_core::graph::{NodeId, RuleId};
 
 use crate::floor::PerSecond;
 use crate::message::forwarded::Peer;
 use crate::program::Program;
 use crate::registry::Place;
 use crate::shared::{DrainWatch, Shared};
-use crate::tls::serving::{Chosen, LinkedTls};
+use crate::tls::serving::{Choice, LinkedTls};
 use crate::upstream::connect::Stream;
 use crate::worker::Worker;
 
@@ -69,6 +69,12 @@ impl Flow {
         asked == Some(host) || tls.linked.may_carry(&tls.chosen, host)
     }
 
+    /// Whether the handshake was what a rule wants of it.
+    pub(crate) fn satisfies(&self, rule: RuleId) -> bool {
+        let rule = self.program.graph.rule(rule);
+        self.tls.as_ref().is_none_or(|tls| tls.chosen.satisfies(rule.tls.as_ref()))
+    }
+
     /// The peer.
     pub(crate) fn remote(&self) -> SocketAddr {
         self.facts.remote
@@ -91,7 +97,7 @@ pub(crate) struct FlowTls {
     /// What other names would get.
     pub(crate) linked: Arc<LinkedTls>,
     /// What this one got.
-    pub(crate) chosen: Chosen,
+    pub(crate) chosen: Arc<Choice>,
     /// Whether HTTP/2 was agreed on.
     pub(crate) http2: bool,
 }

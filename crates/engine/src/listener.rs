@@ -336,7 +336,7 @@ impl Acceptor {
             remote,
             listener: address,
             program: Arc::clone(&self.last),
-            entry: entry.clone(),
+            entry,
             drain: self.drain.clone(),
             shared: Arc::clone(&self.shared),
             admission,

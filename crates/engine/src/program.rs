@@ -28,7 +28,7 @@ use crate::tls::client_auth::UnusableAuthority;
 use crate::tls::serving::{LinkedTls, Linker};
 use crate::tls::store::{CertStore, Live, UnusableFiles};
 use crate::tls::tickets::Tickets;
-use crate::upstream::origin::{Origin, Origins};
+use crate::upstream::origin::{NoServerName, Origin, Origins};
 
 /// Buckets that one rate limit remembers, 16 bytes each.
 const MOST_BUCKETS: usize = 1 << 16;
@@ -85,6 +85,8 @@ pub enum LinkProblem {
     Authority(UnusableAuthority),
     /// What servers are verified with, or shown.
     Upstream(UnusableFile),
+    /// A server that TLS cannot be spoken to.
+    ServerName(NoServerName),
     /// Where managed certificates would be kept.
     State(StorageError),
 }
@@ -96,6 +98,7 @@ impl fmt::Display for LinkProblem {
             Self::Certificate(problem) => problem.fmt(f),
             Self::Authority(problem) => problem.fmt(f),
             Self::Upstream(problem) => problem.fmt(f),
+            Self::ServerName(problem) => problem.fmt(f),
             Self::State(problem) => problem.fmt(f),
         }
     }
@@ -288,17 +291,19 @@ struct Servers {
 }
 
 impl Servers {
-    fn link(upstream: &Upstream, scope: &DaemonScope<'_>) -> Result<Self, UnusableFile> {
+    fn link(upstream: &Upstream, scope: &DaemonScope<'_>) -> Result<Self, LinkProblem> {
         let is_secure = |server: &Server| server.url.scheme == Scheme::Https;
         let connectors = match upstream.servers.iter().any(is_secure) {
-            true => Some(scope.client_tls.get(&upstream.tls)?),
+            true => Some(scope.client_tls.get(&upstream.tls).map_err(LinkProblem::Upstream)?),
             false => None,
         };
         let origin = |server: &Server| {
             let connectors = connectors.as_ref().filter(|_| is_secure(server));
-            scope.origins.get(&server.url, &upstream.tls, connectors)
+            let origin =
+                scope.origins.get(&server.url, connectors.map(|each| (&upstream.tls, each)));
+            origin.map_err(LinkProblem::ServerName)
         };
-        let servers: Vec<_> = upstream.servers.iter().map(origin).collect();
+        let servers = upstream.servers.iter().map(origin).collect::<Result<Vec<_>, _>>()?;
         let weights: Vec<u32> =
             upstream.servers.iter().map(|server| u32::from(server.weight)).collect();
         let turns = turns(&weights).into_iter().map(|index| Arc::clone(&servers[index]));
@@ -318,7 +323,7 @@ fn servers(graph: &FlowGraph, scope: &DaemonScope<'_>) -> Result<Vec<Servers>, V
     for upstream in &graph.upstreams {
         match Servers::link(upstream, scope) {
             Ok(servers) => upstreams.push(servers),
-            Err(problem) => problems.push(LinkProblem::Upstream(problem)),
+            Err(problem) => problems.push(problem),
         }
     }
     if problems.is_empty() { Ok(upstreams) } else { Err(problems) }

@@ -14,8 +14,7 @@ use crate::h2_client::{Answer, Ending, H2Client};
 pub(super) async fn client(addr: SocketAddr, streams: usize, mix: Mix, mut run: Run) -> Tally {
     let mut kept = None;
     while run.goes_on() {
-        if let Some(client) = connection(kept.take(), addr, &mut run).await {
-            let client = client.with_authority(&mix.host);
+        if let Some(client) = connection(kept.take(), addr, &mix, &mut run).await {
             round(&client, streams, &mix, &mut run).await;
             kept = Some(client);
             mix.rest().await;
@@ -24,7 +23,12 @@ pub(super) async fn client(addr: SocketAddr, streams: usize, mix: Mix, mut run: 
     run.tally
 }
 
-async fn connection(kept: Option<H2Client>, addr: SocketAddr, run: &mut Run) -> Option<H2Client> {
+async fn connection(
+    kept: Option<H2Client>,
+    addr: SocketAddr,
+    mix: &Mix,
+    run: &mut Run,
+) -> Option<H2Client> {
     if let Some(client) = kept {
         match client.ending() {
             None => return Some(client),
@@ -35,7 +39,8 @@ async fn connection(kept: Option<H2Client>, addr: SocketAddr, run: &mut Run) -> 
             }
         }
     }
-    match H2Client::connect(addr).await {
+    let opened = async { H2Client::over(mix.connect(addr).await?, mix.scheme(), &mix.host).await };
+    match opened.await {
         Ok(client) => Some(client),
         Err(failure) => {
             run.not_connected(&failure).await;

@@ -1,15 +1,19 @@
 //! One HTTP/1.1 client of a load.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use super::{Job, Mix, Run, Tally};
+use crate::accept::Socket;
 use crate::raw_client::RawClient;
+
+type Client = RawClient<Box<dyn Socket>>;
 
 /// Sends one request after the other until told to stop.
 pub(super) async fn client(addr: SocketAddr, mix: Mix, mut run: Run) -> Tally {
     let mut kept = None;
     while run.goes_on() {
-        if let Some(mut client) = connection(kept.take(), addr, &mut run).await {
+        if let Some(mut client) = connection(kept.take(), addr, &mix, &mut run).await {
             let job = run.next_job(&mix);
             if exchange(&mut client, &job, &mut run).await {
                 kept = Some(client);
@@ -20,14 +24,20 @@ pub(super) async fn client(addr: SocketAddr, mix: Mix, mut run: Run) -> Tally {
     run.tally
 }
 
-async fn connection(kept: Option<RawClient>, addr: SocketAddr, run: &mut Run) -> Option<RawClient> {
-    match kept {
-        Some(client) if !client.is_closed_now() => return Some(client),
-        Some(_) => run.tally.closed_idle += 1,
-        None => {}
+async fn connection(
+    kept: Option<Client>,
+    addr: SocketAddr,
+    mix: &Mix,
+    run: &mut Run,
+) -> Option<Client> {
+    if let Some(mut client) = kept {
+        if !client.is_closed_by_peer(Duration::ZERO).await {
+            return Some(client);
+        }
+        run.tally.closed_idle += 1;
     }
-    match RawClient::connect(addr).await {
-        Ok(client) => Some(client),
+    match mix.connect(addr).await {
+        Ok(stream) => Some(RawClient::over(stream)),
         Err(failure) => {
             run.not_connected(&failure).await;
             None
@@ -36,7 +46,7 @@ async fn connection(kept: Option<RawClient>, addr: SocketAddr, run: &mut Run) ->
 }
 
 /// Whether the connection can carry the next request.
-async fn exchange(client: &mut RawClient, job: &Job, run: &mut Run) -> bool {
+async fn exchange(client: &mut Client, job: &Job, run: &mut Run) -> bool {
     run.tally.sent += 1;
     match client.exchange(request(job)).await {
         Ok(answer) => {

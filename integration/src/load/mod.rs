@@ -12,11 +12,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 pub use self::tally::Tally;
+use crate::accept::Socket;
 use crate::failure::Failure;
+use crate::tls_client::{TlsClient, TlsFailure};
 use crate::wait;
 
 /// HTTP/1.1 clients, each on one kept-alive connection, each with one request at a time.
@@ -48,6 +51,7 @@ pub struct Mix {
     shapes: Vec<Shape>,
     pause: Duration,
     ids: bool,
+    tls: Option<TlsClient>,
 }
 
 #[derive(Debug, Clone)]
@@ -59,7 +63,13 @@ struct Shape {
 impl Mix {
     /// Nothing yet, for that host.
     pub fn new(host: &str) -> Self {
-        Self { host: host.to_owned(), shapes: Vec::new(), pause: Duration::ZERO, ids: true }
+        Self {
+            host: host.to_owned(),
+            shapes: Vec::new(),
+            pause: Duration::ZERO,
+            ids: true,
+            tls: None,
+        }
     }
 
     /// A GET that is to be answered with 200.
@@ -86,6 +96,31 @@ impl Mix {
     pub fn without_ids(mut self) -> Self {
         self.ids = false;
         self
+    }
+
+    /// Connects with TLS, for the name of the host. For HTTP/2 the client has to offer it.
+    pub fn over_tls(mut self, client: &TlsClient) -> Self {
+        self.tls = Some(client.clone());
+        self
+    }
+
+    async fn connect(&self, addr: SocketAddr) -> Result<Box<dyn Socket>, Failure> {
+        match &self.tls {
+            None => {
+                let stream = TcpStream::connect(addr).await?;
+                stream.set_nodelay(true)?;
+                Ok(Box::new(stream))
+            }
+            Some(client) => match client.connect(addr, Some(&self.host)).await {
+                Ok(connection) => Ok(Box::new(connection.into_stream())),
+                Err(TlsFailure::Transport(failure)) => Err(failure),
+                Err(other) => Err(Failure::Malformed(other.to_string())),
+            },
+        }
+    }
+
+    fn scheme(&self) -> &'static str {
+        if self.tls.is_some() { "https" } else { "http" }
     }
 
     async fn rest(&self) {

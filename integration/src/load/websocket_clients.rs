@@ -3,17 +3,21 @@
 use std::net::SocketAddr;
 
 use super::{Mix, Run, Tally};
+use crate::accept::Socket;
 use crate::failure::Failure;
+use crate::raw_client::RawClient;
 use crate::websocket::WebSocket;
 use crate::ws_frame::Frame;
 
+type Client = WebSocket<Box<dyn Socket>>;
+
 /// Echoes one message after the other until told to stop, then closes in good order.
 pub(super) async fn client(addr: SocketAddr, path: String, mix: Mix, mut run: Run) -> Tally {
-    let mut kept: Option<WebSocket> = None;
+    let mut kept = None;
     while run.goes_on() {
         let connected = match kept.take() {
             Some(socket) => Ok(socket),
-            None => WebSocket::connect(addr, &path, &mix.host).await,
+            None => connect(addr, &path, &mix).await,
         };
         match connected {
             Ok(mut socket) => {
@@ -31,8 +35,13 @@ pub(super) async fn client(addr: SocketAddr, path: String, mix: Mix, mut run: Ru
     run.tally
 }
 
+async fn connect(addr: SocketAddr, path: &str, mix: &Mix) -> Result<Client, Failure> {
+    let client = RawClient::over(mix.connect(addr).await?);
+    WebSocket::over(client, path, &mix.host).await
+}
+
 /// Whether the socket can carry the next message.
-async fn echo(socket: &mut WebSocket, run: &mut Run) -> bool {
+async fn echo(socket: &mut Client, run: &mut Run) -> bool {
     let text = run.next_id();
     run.tally.sent += 1;
     let answer = async {
@@ -51,7 +60,7 @@ async fn echo(socket: &mut WebSocket, run: &mut Run) -> bool {
     false
 }
 
-async fn close(socket: WebSocket, run: &mut Run) {
+async fn close(socket: Client, run: &mut Run) {
     if let Err(failure) = socket.close(1000).await {
         run.fail("closing handshake", &failure);
     }

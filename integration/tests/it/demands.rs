@@ -20,23 +20,22 @@ fn the_table_of_demands_names_the_tests_that_show_them() {
 #[test]
 fn every_demand_is_shown_by_a_test() {
     let shown = shown();
-    let missing = |number: &u32| !shown.contains_key(number);
-    let missing: Vec<u32> = DEMANDS.iter().map(|(number, _)| *number).filter(missing).collect();
-    assert!(missing.is_empty(), "no test shows S{missing:?}");
-    let known: BTreeSet<u32> = DEMANDS.iter().map(|(number, _)| *number).collect();
-    let unknown: Vec<_> = shown.keys().filter(|number| !known.contains(number)).collect();
-    assert!(unknown.is_empty(), "S{unknown:?} is no demand");
+    let known: BTreeSet<&str> = DEMANDS.iter().map(|(id, _)| *id).collect();
+    let missing: Vec<_> = known.iter().filter(|id| !shown.contains_key(**id)).collect();
+    assert!(missing.is_empty(), "no test shows {missing:?}");
+    let unknown: Vec<_> = shown.keys().filter(|id| !known.contains(id.as_str())).collect();
+    assert!(unknown.is_empty(), "{unknown:?} is no demand");
 }
 
 /// The tests that name each demand, by their paths in this binary.
-fn shown() -> BTreeMap<u32, BTreeSet<String>> {
+fn shown() -> BTreeMap<String, BTreeSet<String>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it");
-    let mut shown: BTreeMap<u32, BTreeSet<String>> = BTreeMap::new();
+    let mut shown: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for path in sources(&root) {
         let module = module_of(path.strip_prefix(&root).unwrap());
         let text = std::fs::read_to_string(&path).unwrap();
-        for (number, test) in named_in(&text) {
-            shown.entry(number).or_default().insert(format!("{module}::{test}"));
+        for (id, test) in named_in(&text) {
+            shown.entry(id).or_default().insert(format!("{module}::{test}"));
         }
     }
     shown
@@ -57,7 +56,7 @@ fn module_of(path: &Path) -> String {
 }
 
 /// Demand and function of each documentation comment that begins with demands.
-fn named_in(text: &str) -> Vec<(u32, String)> {
+fn named_in(text: &str) -> Vec<(String, String)> {
     let (mut found, mut waiting) = (Vec::new(), Vec::new());
     let mut inside = false;
     for line in text.lines().map(str::trim_start) {
@@ -70,17 +69,20 @@ fn named_in(text: &str) -> Vec<(u32, String)> {
         }
         inside = false;
         if let Some(name) = function(line) {
-            found.extend(waiting.drain(..).map(|number| (number, name.to_owned())));
+            found.extend(waiting.drain(..).map(|id| (id, name.to_owned())));
         }
     }
     found
 }
 
 /// The demands at the head of a comment.
-fn ids(comment: &str) -> Vec<u32> {
-    let words = comment.split(' ');
-    let numbers = words.map_while(|word| word.strip_prefix('S')?.strip_suffix('.')?.parse().ok());
-    numbers.collect()
+fn ids(comment: &str) -> Vec<String> {
+    let id = |word: &str| {
+        let id = word.strip_suffix('.')?;
+        id.strip_prefix(['S', 'T'])?.parse::<u32>().ok()?;
+        Some(id.to_owned())
+    };
+    comment.split(' ').map_while(id).collect()
 }
 
 fn function(line: &str) -> Option<&str> {
@@ -88,11 +90,11 @@ fn function(line: &str) -> Option<&str> {
     rest.split('(').next()
 }
 
-fn page(shown: &BTreeMap<u32, BTreeSet<String>>) -> String {
+fn page(shown: &BTreeMap<String, BTreeSet<String>>) -> String {
     let mut page = HEAD.to_owned();
-    for (number, demand) in DEMANDS {
-        write!(page, "\n## S{number}\n\n{demand}\n\n").unwrap();
-        for test in shown.get(number).into_iter().flatten() {
+    for (id, demand) in DEMANDS {
+        write!(page, "\n## {id}\n\n{demand}\n\n").unwrap();
+        for test in shown.get(*id).into_iter().flatten() {
             writeln!(page, "- `{test}`").unwrap();
         }
     }
@@ -109,40 +111,76 @@ demands at the head of its documentation comment, and a test keeps this page cur
 `UPDATE_GOLDEN=1 cargo test -p integration --test it demands` writes it.
 ";
 
-const DEMANDS: &[(u32, &str)] = &[
-    (1, "Two binaries: `vaned`, the daemon, and `vane`, the command line."),
-    (2, "The command line talks to the daemon through the one client of the management crate."),
+const DEMANDS: &[(&str, &str)] = &[
+    ("S1", "Two binaries: `vaned`, the daemon, and `vane`, the command line."),
+    ("S2", "The command line talks to the daemon through the one client of the management crate."),
     (
-        3,
+        "S3",
         "The configuration directory: `config.json`, `rules/*.json` merged, `.env` below the environment.",
     ),
-    (4, "The state directory holds what outlives the daemon and nothing else."),
-    (5, "The management socket's place and mode; the log goes to a file when told to."),
-    (6, "Compiled graphs are never persisted: each boot and reload compiles."),
-    (7, "A directory's compiled form is shown without installing it, and so is the live one."),
-    (8, "The order of the boot, and how it fails."),
+    ("S4", "The state directory holds what outlives the daemon and nothing else."),
+    ("S5", "The management socket's place and mode; the log goes to a file when told to."),
+    ("S6", "Compiled graphs are never persisted: each boot and reload compiles."),
+    ("S7", "A directory's compiled form is shown without installing it, and so is the live one."),
+    ("S8", "The order of the boot, and how it fails."),
     (
-        9,
+        "S9",
         "Reload by watcher, signal and call; success is atomic, failure leaves everything serving and is told.",
     ),
     (
-        10,
+        "S10",
         "SIGTERM: accept no more, finish within the budget, cut off the rest, end at once when idle.",
     ),
-    (11, "One independent listener per address; only boot and reload change the set."),
-    (12, "SO_REUSEADDR is on and SO_REUSEPORT is off."),
-    (13, "Binds are retried with exponential backoff; a listener gives up alone."),
+    ("S11", "One independent listener per address; only boot and reload change the set."),
+    ("S12", "SO_REUSEADDR is on and SO_REUSEPORT is off."),
+    ("S13", "Binds are retried with exponential backoff; a listener gives up alone."),
     (
-        14,
+        "S14",
         "A reload keeps unchanged listeners, starts added ones, and lets the connections of removed ones finish.",
     ),
-    (15, "No connection in flight ever observes a graph that is torn down."),
-    (16, "State of a graph is fresh after a reload; state of the daemon survives it."),
+    ("S15", "No connection in flight ever observes a graph that is torn down."),
+    ("S16", "State of a graph is fresh after a reload; state of the daemon survives it."),
     (
-        17,
+        "S17",
         "A port alone is both families on two sockets with one entry; no address is ever v4-mapped.",
     ),
-    (18, "A suppressed family is skipped in silence, or refused where an address asks for it."),
-    (19, "One family of two is one warning and service; none is a failed bind."),
-    (20, "Sockets are inherited from the service manager, kept by it, and never closed for good."),
+    ("S18", "A suppressed family is skipped in silence, or refused where an address asks for it."),
+    ("S19", "One family of two is one warning and service; none is a failed bind."),
+    (
+        "S20",
+        "Sockets are inherited from the service manager, kept by it, and never closed for good.",
+    ),
+    (
+        "T1",
+        "TLS 1.2 and 1.3 by rustls, HTTP/2 and HTTP/1.1 by ALPN, X25519MLKEM768 where it is offered, no OpenSSL.",
+    ),
+    (
+        "T2",
+        "A handshake gets the certificate of its exact name, of a wildcard, or the default, and is refused otherwise.",
+    ),
+    ("T3", "ECDSA, RSA and Ed25519 keys in PKCS#8, SEC1 and PKCS#1."),
+    (
+        "T4",
+        "Files are read again on reload and when they change, through swapped links too; a bad pair keeps the one from before and is told.",
+    ),
+    ("T5", "Session tickets survive reloads, and restarts with the same state directory."),
+    (
+        "T6",
+        "Certificates of clients: asked for or required, authorities, revocation lists, predicates, refusals with their reasons.",
+    ),
+    (
+        "T7",
+        "Names and protocols of a ClientHello are told without decrypting; tunnels before and behind TLS.",
+    ),
+    (
+        "T8",
+        "421 where the connection's certificate does not cover the host, or a handshake for it would have had other terms.",
+    ),
+    ("T9", "Handshakes are bounded by rate, number and time before any rule."),
+    ("T10", "Nothing secret is in a log, an error, a compiled form or an answer of management."),
+    ("T11", "What passes in clear passes over TLS, and both ends learn that it did."),
+    (
+        "T12",
+        "Handshakes succeed across replacements of their certificate, each with one that is valid at that moment.",
+    ),
 ];

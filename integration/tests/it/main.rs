@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+mod acme;
 mod demands;
 mod fixtures;
 mod lifecycle;
+mod tls;
 mod traffic;

@@ -31,6 +31,7 @@ fn rendered(view: &StatsView, palette: Palette) -> String {
         ("received", Some(bytes(view.bytes.received).into())),
         ("sent", Some(bytes(view.bytes.sent).into())),
         ("upstream retries", Some(view.upstream_retries.into())),
+        ("not verified", unverified(view)),
     ];
     pairs(&rows, palette)
 }
@@ -88,6 +89,12 @@ fn handshakes(view: &StatsView) -> Option<Cell> {
     let each = well.into_iter().chain(ill).map(|(outcome, count)| format!("{count} {outcome}"));
     let each: Vec<_> = each.collect();
     (!each.is_empty()).then(|| each.join(", ").into())
+}
+
+/// Upstreams that anybody on the way can be.
+fn unverified(view: &StatsView) -> Option<Cell> {
+    let names = view.unverified_upstreams.join(", ");
+    (!names.is_empty()).then(|| Cell::toned(&names, Tone::Uneasy))
 }
 
 fn requests(view: &StatsView) -> String {

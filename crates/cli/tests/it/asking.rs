@@ -30,6 +30,7 @@ requests          1 active, 20 since the start
 received          100 B
 sent              1.5 MiB
 upstream retries  4
+not verified      app
 ";
     is_done(expected, Daemon::always(stats()).vane(&["stats"]));
 }
@@ -41,8 +42,9 @@ fn stats_leave_out_what_there_is_not() {
     stats["generations"] = json!([{ "generation": 3, "connections": 0 }]);
     stats["connections"]["refused_by_limit"] = json!({ "head": 0 });
     stats["handshakes"] = json!({ "full": 0 });
+    stats["unverified_upstreams"] = json!([]);
     let run = Daemon::always(stats).vane(&["stats"]);
-    for absent in ["last reload", "old generations", "refused", "handshakes"] {
+    for absent in ["last reload", "old generations", "refused", "handshakes", "not verified"] {
         assert!(!run.stdout.contains(absent), "{}", run.stdout);
     }
 }
@@ -67,7 +69,7 @@ fn stats() -> Value {
         "handshakes": { "full": 7, "resumed": 2, "unknown_name": 3, "protocol": 0, "broken": 1 },
         "requests": { "active": 1, "total": 20 },
         "bytes": { "received": 100, "sent": 1_572_864 },
-        "upstream_retries": 4, "rules": 7, "warnings": 1
+        "upstream_retries": 4, "unverified_upstreams": ["app"], "rules": 7, "warnings": 1
     })
 }
 

@@ -85,7 +85,7 @@ fn what_the_daemon_serves_is_explained_with_a_word_where_its_directory_differs()
         "generation": 1, "graph_hash": "00", "last_reload": null, "generations": [],
         "connections": { "open": 0, "total": 0, "refused_by_limit": {} }, "handshakes": {},
         "requests": { "active": 0, "total": 0 }, "bytes": { "received": 0, "sent": 0 },
-        "upstream_retries": 0, "rules": 1, "warnings": 0
+        "upstream_retries": 0, "unverified_upstreams": [], "rules": 1, "warnings": 0
     });
     let daemon = Daemon::answering(move |_| Ok(stats.clone()));
     let run = daemon.vane(&["explain", "GET http://api.example.com/v1"]);

@@ -27,7 +27,7 @@ use self::upstream::Upstream;
 pub struct RuleSet {
     /// The rules, presets already expanded.
     pub rules: Vec<Rule>,
-    /// The upstreams: those named in `config.json`, then those that a rule names by URL.
+    /// The upstreams that a rule forwards to, in the order in which they are first used.
     pub upstreams: Vec<Upstream>,
     /// The certificates that rules ask for.
     pub certificates: Vec<Certificate>,

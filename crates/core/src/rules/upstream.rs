@@ -9,7 +9,8 @@ pub struct UpstreamId(pub u32);
 /// A set of servers that are used in turn.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Upstream {
-    /// The name in `config.json`, or the URLs of a rule joined by `,`.
+    /// The name in `config.json`, or the URLs of a rule joined by `,`; numbered, as in `app#2`,
+    /// where the same servers are spoken to on several terms.
     pub name: Box<str>,
     /// At least one.
     pub servers: Vec<Server>,

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use vane_core::compile::Compiled;
 use vane_core::diagnostic::render;
-use vane_core::graph::dump;
+use vane_core::graph::{FlowGraph, dump};
 use vane_core::plan::plan;
 use vane_core::value::listen_addr::Transport as Written;
 use vane_engine::registry::HandshakeOutcome;
@@ -51,6 +51,7 @@ pub(crate) fn stats(world: &World) -> StatsView {
         requests: RequestCounts { active: counters.active_requests, total: counters.requests },
         bytes: ByteCounts { received: counters.received, sent: counters.sent },
         upstream_retries: counters.retries,
+        unverified_upstreams: unverified(&graph),
         rules: graph.rules.len() as u64,
         warnings: world.installed().warnings as u64,
     }
@@ -132,6 +133,11 @@ pub(crate) fn planned(world: &World, compiled: &Compiled) -> PlanView {
         diagnostics: render::json(&compiled.diagnostics, &compiled.sources),
         rendered: render::text(&compiled.diagnostics, &compiled.sources, false),
     }
+}
+
+fn unverified(graph: &FlowGraph) -> Vec<String> {
+    let unverified = graph.upstreams.iter().filter(|upstream| upstream.tls.unverified);
+    unverified.map(|upstream| upstream.name.to_string()).collect()
 }
 
 fn generations(counters: &Counters) -> Vec<GenerationView> {

@@ -10,7 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode, header};
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::{BodyExt as _, Collected, Full};
 use instant_acme::{
     Account, AccountCredentials, BodyWrapper, BytesResponse, Error, ExternalAccountKey, HttpClient,
     NewAccount,
@@ -152,7 +152,7 @@ impl HttpClient for Client {
         Box::pin(async move {
             let (parts, body) = request.into_parts();
             let body =
-                body.collect().await.map_or_else(|never| match never {}, |whole| whole.to_bytes());
+                body.collect().await.map_or_else(|never| match never {}, Collected::to_bytes);
             let answer = https.send(Request::from_parts(parts, body)).await;
             let answer = answer.map_err(|failure| Error::Other(failure.into()))?;
             check(&answer, &retry_after)?;

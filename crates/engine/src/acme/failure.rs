@@ -22,7 +22,10 @@ impl OrderFailure {
     /// What the authority said, or what kept us from hearing it.
     pub(crate) fn new(error: Error, retry_after: Option<Duration>) -> Self {
         match error {
-            Error::Api(problem) => Self { problem: said(problem), retry_after, is_final: true },
+            Error::Api(problem) => {
+                let is_final = !is_passing(&problem);
+                Self { problem: said(problem), retry_after, is_final }
+            }
             error => Self { retry_after, ..Self::ours(describe(&error)) },
         }
     }
@@ -47,10 +50,34 @@ impl OrderFailure {
         Self { problem, retry_after: None, is_final: true }
     }
 
+    /// Whether the authority refused how it was asked, and has to be asked again at once.
+    pub(crate) fn is_about_nonce(&self) -> bool {
+        self.problem.kind.ends_with(BAD_NONCE)
+    }
+
+    /// Whether the account or the order is not as it was thought to be, and has to be looked up
+    /// anew: the authority has forgotten the one, or a process that ended has led on the other.
+    pub(crate) fn is_outdated(&self) -> bool {
+        self.is_about_account() || self.problem.kind.ends_with(NOT_READY)
+    }
+
+    /// Whether the authority has forgotten the account.
+    pub(crate) fn is_about_account(&self) -> bool {
+        self.problem.kind.ends_with(NO_ACCOUNT)
+    }
+
     /// The same, with the order lost.
     pub(crate) fn last(self) -> Self {
         Self { is_final: true, ..self }
     }
+}
+
+/// Whether a refusal leaves the order as it is.
+pub(crate) fn is_passing(problem: &instant_acme::Problem) -> bool {
+    let kind = problem.r#type.as_deref().unwrap_or_default();
+    [BAD_NONCE, NOT_READY, RATE_LIMITED, SERVER_INTERNAL]
+        .iter()
+        .any(|passing| kind.ends_with(passing))
 }
 
 /// A problem document in our form.
@@ -103,3 +130,10 @@ impl fmt::Display for Problem {
         Ok(())
     }
 }
+
+/// Kinds of problems, RFC 8555 §6.7.
+const BAD_NONCE: &str = ":badNonce";
+const NOT_READY: &str = ":orderNotReady";
+const NO_ACCOUNT: &str = ":accountDoesNotExist";
+const RATE_LIMITED: &str = ":rateLimited";
+const SERVER_INTERNAL: &str = ":serverInternal";

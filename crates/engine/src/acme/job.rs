@@ -15,7 +15,7 @@ use crate::acme::failure::OrderFailure;
 use crate::acme::office::Office;
 use crate::acme::schedule::time::UnixTime;
 use crate::acme::schedule::{self, Attempt, Due, Leaf, Question, RenewalInfo, Situation, Window};
-use crate::acme::storage::record::{CertificatePem, PendingOrder, State, StoredCertificate};
+use crate::acme::storage::record::{CertificatePem, State};
 use crate::snapshot::ManagedStatus;
 use crate::tls::certificate::{Served, hex};
 use crate::tls::store::Live;
@@ -24,6 +24,8 @@ use crate::tls::store::Live;
 const LONGEST_NAP: u64 = 3600;
 /// How often it is tried to take over from another daemon on the same state.
 const TAKE_OVER: Duration = Duration::from_secs(60);
+/// How often in one attempt an authority may refuse more nonces in a row than a client bears.
+const MOST_NONCES: u32 = 20;
 
 /// One managed certificate, for as long as anybody asks for it.
 #[derive(Debug)]
@@ -102,44 +104,49 @@ impl Job {
 
     /// Looks after the certificate until nobody asks for it any more.
     pub(super) async fn run(&self, office: &Office) {
-        let mut pending = self.take_up(office).await;
+        while self.is_wanted() && !office.holds_lock().await {
+            self.watch_other(office).await;
+        }
+        // What another daemon has left counts, not what it had begun when this one came.
+        if self.take_up(office).await && self.is_wanted() {
+            self.order(office).await;
+        }
         while self.is_wanted() {
-            if !office.holds_lock().await {
-                self.watch_other(office).await;
-                continue;
-            }
-            if pending.is_some() {
-                self.order(office, pending.take()).await;
-                continue;
-            }
             match self.plan(UnixTime::now()).due {
-                Due::Order => self.order(office, None).await,
+                Due::Order => self.order(office).await,
                 Due::FetchRenewalInfo => self.ask(office).await,
                 Due::Wait { until } => self.nap(until).await,
             }
         }
     }
 
-    /// What a process that ended has left.
-    async fn take_up(&self, office: &Office) -> Option<PendingOrder> {
-        let StoredCertificate { order, state, .. } = office.load(self.managed()).await;
-        if let Some(problem) = &state.problem {
-            self.live().note_problem(problem.to_string());
-        }
-        *lock(&self.state) = state;
-        order
+    /// Knows what a process that ended has left. Whether that was in the middle of an order.
+    async fn take_up(&self, office: &Office) -> bool {
+        let stored = office.load(self.managed()).await;
+        let interrupted = stored.is_interrupted();
+        self.know(stored.state);
+        interrupted
     }
 
     /// Another daemon orders; what it stores is served here too.
     async fn watch_other(&self, office: &Office) {
         let stored = office.load(self.managed()).await;
-        if let Some(served) = stored.pem.and_then(|pem| parsed(&pem)) {
+        if let Some(served) = stored.pem.as_ref().and_then(parsed) {
             let live = self.live();
             if live.served().is_none_or(|before| !before.is(&served)) {
                 live.replace(Arc::new(served));
             }
         }
+        self.know(stored.state);
         let _ = tokio::time::timeout(TAKE_OVER, self.woken.notified()).await;
+    }
+
+    fn know(&self, state: State) {
+        match &state.problem {
+            Some(problem) => self.live().note_problem(problem.to_string()),
+            None => self.live().mended(),
+        }
+        *lock(&self.state) = state;
     }
 
     async fn nap(&self, until: UnixTime) {
@@ -167,16 +174,14 @@ impl Job {
         schedule::plan(&situation, now)
     }
 
-    async fn order(&self, office: &Office, pending: Option<PendingOrder>) {
+    async fn order(&self, office: &Office) {
         let _turn = office.turn().await;
         self.ordering.store(true, Atomic::Release);
         self.forced.store(false, Atomic::Release);
         let previous = lock(&self.state).attempt.clone();
         let attempt = Attempt::begun(previous.as_ref(), UnixTime::now(), seed());
         let asked = self.asked();
-        let replaces = asked.live.served().and_then(|served| replaced(served.leaf()));
-        let outcome = office.order(&asked.managed, replaces, pending).await;
-        match outcome {
+        match asked.order(office).await {
             Ok(pem) => self.succeed(office, &asked.managed, attempt, pem).await,
             Err(failure) => self.fail(office, &asked.managed, attempt, failure).await,
         }
@@ -268,6 +273,25 @@ impl Asked {
                 Some(Self { managed: (**managed).clone(), live: Arc::clone(live) })
             }
             CertificateSource::Files { .. } => None,
+        }
+    }
+
+    /// Goes on with the order that is open, else places one.
+    async fn order(&self, office: &Office) -> Result<CertificatePem, OrderFailure> {
+        let replaces = self.live.served().and_then(|served| replaced(served.leaf()));
+        let (mut nonces, mut looks) = (MOST_NONCES, 1_u32);
+        loop {
+            let pending = office.load(self.managed.clone()).await.open_order();
+            let outcome = office.order(&self.managed, replaces.clone(), pending).await;
+            let left = match &outcome {
+                Err(failure) if failure.is_about_nonce() => &mut nonces,
+                Err(failure) if failure.is_outdated() => &mut looks,
+                _ => return outcome,
+            };
+            match left.checked_sub(1) {
+                Some(less) => *left = less,
+                None => return outcome,
+            }
         }
     }
 }

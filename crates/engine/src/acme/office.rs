@@ -190,7 +190,19 @@ impl Office {
         let authority = self.authority(&managed.account, storage).await?;
         let proofs = Proofs::new(&managed.challenge, &self.challenges, authority.https());
         let ordering = Ordering { managed, authority: &authority, storage, replaces };
-        ordering.run(pending, proofs).await
+        let outcome = ordering.run(pending, proofs).await;
+        if outcome.as_ref().is_err_and(OrderFailure::is_about_account) {
+            self.forget(&managed.account).await;
+        }
+        outcome
+    }
+
+    /// The authority knows the account no more: the next one to ask makes another.
+    async fn forget(&self, account: &AcmeAccount) {
+        tracing::warn!(directory = %account.directory, "the certificate authority has forgotten the account");
+        *self.desk(account).lock().await = None;
+        let account = account.clone();
+        self.write(move |storage| storage.drop_account(&account)).await;
     }
 
     /// When the authority wants a certificate renewed, and when it wants to be asked again.
@@ -215,15 +227,7 @@ impl Office {
         account: &AcmeAccount,
         storage: &Arc<Storage>,
     ) -> Result<Arc<Authority>, OrderFailure> {
-        let desk = {
-            let mut desks = self.authorities.lock().unwrap_or_else(PoisonError::into_inner);
-            let key = format!(
-                "{} {}",
-                id::account(account),
-                account.ca_file.as_deref().unwrap_or_default()
-            );
-            Arc::clone(desks.entry(key).or_default())
-        };
+        let desk = self.desk(account);
         let mut authority = desk.lock().await;
         if let Some(known) = &*authority {
             return Ok(Arc::clone(known));
@@ -231,6 +235,12 @@ impl Office {
         let met = Arc::new(Authority::meet(account, storage).await?);
         *authority = Some(Arc::clone(&met));
         Ok(met)
+    }
+
+    fn desk(&self, account: &AcmeAccount) -> Desk {
+        let mut desks = self.authorities.lock().unwrap_or_else(PoisonError::into_inner);
+        let ca_file = account.ca_file.as_deref().unwrap_or_default();
+        Arc::clone(desks.entry(format!("{} {ca_file}", id::account(account))).or_default())
     }
 }
 

@@ -14,7 +14,8 @@ use vane_core::value::host_pattern::HostPattern;
 use vane_core::value::secret::Secret;
 
 use crate::acme::authority::Authority;
-use crate::acme::failure::OrderFailure;
+use crate::acme::failure::{OrderFailure, is_passing};
+use crate::acme::http::HttpFailure;
 use crate::acme::keys;
 use crate::acme::proof::Proofs;
 use crate::acme::schedule::time::UnixTime;
@@ -101,7 +102,7 @@ impl Ordering<'_> {
                 Ok(is_open.then_some((order, pending.key)))
             }
             // The authority has forgotten it.
-            Err(Error::Api(_)) => Ok(None),
+            Err(Error::Api(problem)) if !is_passing(&problem) => Ok(None),
             Err(error) => Err(self.authority.failure(error)),
         }
     }
@@ -142,6 +143,10 @@ impl Ordering<'_> {
                 Ok(order) => return Ok(order),
                 Err(Error::Api(problem)) if !is_about_replacing(&problem) => {
                     return Err(self.authority.failure(Error::Api(problem)));
+                }
+                // It may have come to an order: a second one is for the next attempt.
+                Err(Error::Other(error)) if error.is::<HttpFailure>() => {
+                    return Err(self.authority.failure(Error::Other(error)));
                 }
                 Err(error) => tracing::debug!(%error, "not taken as a replacement"),
             }

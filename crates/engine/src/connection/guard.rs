@@ -41,6 +41,8 @@ pub(crate) struct Guard {
     unfit: Option<Bytes>,
     /// What stands for it, and how much of that hyper has been given.
     poison: (&'static [u8], usize),
+    /// What TLS had sent when a flush was last held up.
+    sent: u64,
     interim: Arc<Interim>,
     pending: Vec<u8>,
     shared: Arc<Shared>,
@@ -155,6 +157,7 @@ impl Guard {
             scanner: RequestScanner::new(limits),
             unfit: None,
             poison: (b"", 0),
+            sent: 0,
             interim,
             pending: Vec::new(),
             shared,
@@ -228,6 +231,15 @@ impl Guard {
             Poll::Ready(Err(error)) => Err(error),
             _ => Ok(()),
         }
+    }
+
+    /// TLS takes more than the client does. What it holds waits for the client all the same.
+    fn note_flush(&mut self, held_up: bool) {
+        let sent = self.stream.sent();
+        if held_up && std::mem::replace(&mut self.sent, sent) != sent {
+            self.times.note_blocked(false);
+        }
+        self.times.note_blocked(held_up);
     }
 
     fn note_write(&mut self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
@@ -305,7 +317,9 @@ impl AsyncWrite for Guard {
         if this.times.awaiting() == Awaiting::Nothing {
             this.poll_reset(cx)?;
         }
-        Pin::new(&mut this.stream).poll_flush(cx)
+        let flushed = Pin::new(&mut this.stream).poll_flush(cx);
+        this.note_flush(flushed.is_pending());
+        flushed
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -67,7 +67,7 @@ pub(super) async fn serve(stream: ClientStream, read: Bytes, flow: Arc<Flow>) {
         }
         (End::Idle, _) => {
             // No answer is on its way, so a reset can destroy none.
-            let _ = stream.shutdown().await;
+            linger::say_end(&mut stream).await;
         }
         // Where the end of the connection is the end of the answer, a client could take an orderly
         // one for the whole.

@@ -1,10 +1,13 @@
 //! Closes a connection so that what was last written arrives.
 
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::task::Poll;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::tls::stream::ClientStream;
 
@@ -19,9 +22,27 @@ const BYTES: usize = 1 << 20;
 /// it closes as well. Closing a socket with unread bytes resets it, and a reset can destroy an
 /// answer on its way to the client; one over HTTP/2 goes on speaking while it takes the answer.
 pub(super) async fn close(mut stream: ClientStream) {
-    if stream.shutdown().await.is_ok() {
+    if say_end(&mut stream).await {
         forget(&mut stream.into_socket(), PAUSE, TIME).await;
     }
+}
+
+/// Says that nothing more will be sent; whether that could be said. Over TLS it is a message behind
+/// whatever TLS still holds: a client that takes nothing of it is not waited for.
+pub(super) async fn say_end(stream: &mut ClientStream) -> bool {
+    let last = Instant::now() + TIME;
+    let mut timer = pin!(sleep_until(Instant::now() + PAUSE));
+    let mut sent = stream.sent();
+    poll_fn(|cx| {
+        if let Poll::Ready(ended) = Pin::new(&mut *stream).poll_shutdown(cx) {
+            return Poll::Ready(ended.is_ok());
+        }
+        if std::mem::replace(&mut sent, stream.sent()) != sent {
+            timer.as_mut().reset(last.min(Instant::now() + PAUSE));
+        }
+        timer.as_mut().poll(cx).map(|()| false)
+    })
+    .await
 }
 
 async fn forget(stream: &mut TcpStream, pause: Duration, time: Duration) {

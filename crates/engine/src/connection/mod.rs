@@ -16,13 +16,15 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use bytes::Bytes;
 use tokio::net::TcpStream;
-use vane_core::graph::NodeId;
+use tokio::time::Instant;
 use vane_core::graph::facts::{ConnectionFacts, Facts, FirstBytes, Protocol};
 use vane_core::graph::walk::{self, Step, Stop};
+use vane_core::graph::{NodeId, RuleId};
 use vane_core::rules::action::{Action, Tunnel};
 use vane_core::value::field::Layer;
 use vane_core::value::listen_addr::Transport;
 
+use crate::connection::detect::Seen;
 use crate::floor::{Admission, Limit};
 use crate::flow::{Flow, FlowTls, Interim};
 use crate::message::forwarded::Peer;
@@ -61,6 +63,9 @@ pub(crate) struct Accepted {
 struct Connection {
     stream: ClientStream,
     read: Bytes,
+    since: Instant,
+    /// Whether it did not say in time what it speaks.
+    late: bool,
     tls: Option<Arc<LinkedTls>>,
     secured: Option<FlowTls>,
     facts: ConnectionFacts,
@@ -104,6 +109,8 @@ fn open(accepted: Accepted, worker: Arc<Worker>) -> std::io::Result<(Connection,
         },
         stream: ClientStream::Clear(stream),
         read: Bytes::new(),
+        since: Instant::now(),
+        late: false,
         tls: accepted.entry.tls,
         secured: None,
         place: worker.registry.enter(&opening),
@@ -135,20 +142,32 @@ impl Connection {
                     }
                 }
                 Stop::ServeHttp { entry } => return self.serve_http(entry).await,
-                Stop::Matched { next, .. } => return self.act(next).await,
-                Stop::Needs { .. } | Stop::NoMatch => return,
+                Stop::Matched { rule, next } if self.satisfies(rule) => {
+                    return self.act(next).await;
+                }
+                Stop::Matched { .. } | Stop::Needs { .. } | Stop::NoMatch => return,
             }
         }
     }
 
+    fn satisfies(&self, rule: RuleId) -> bool {
+        let rule = self.program.graph.rule(rule);
+        self.secured.as_ref().is_none_or(|tls| tls.chosen.satisfies(rule.tls.as_ref()))
+    }
+
     /// Reads until the first bytes are told apart; whether the connection goes on.
     async fn detect(&mut self) -> bool {
-        let limit = self.shared.settings.floor.header_time;
+        let floor = &self.shared.settings.floor;
+        let limit = match self.tls {
+            Some(_) => floor.header_time.min(floor.handshake_time),
+            None => floor.header_time,
+        };
         let ClientStream::Clear(stream) = &mut self.stream else { return true };
-        let found = detect::first_bytes(stream, limit, &mut self.drain).await;
-        let Some((known, read)) = found else { return false };
+        let deadline = self.since + limit;
+        let seen = detect::first_bytes(stream, deadline, &mut self.drain).await;
+        let Some(Seen { known, read, late }) = seen else { return false };
         self.facts.first_bytes = Some(known);
-        self.read = read;
+        (self.read, self.late) = (read, late);
         true
     }
 

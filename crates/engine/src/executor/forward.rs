@@ -59,13 +59,14 @@ impl Forwarding<'_> {
             body: self.body,
             extensions: self.listening,
         };
-        let answer = match spoken {
-            Spoken::Http1 => exchange.send_http1(self.request).await,
+        let answer = match (spoken, &self.origin.secure) {
             // Only HTTP/1.1 knows other protocols behind it.
-            Spoken::Agreed if upgrade => Box::pin(exchange.send_http1(self.request)).await,
-            Spoken::Agreed => Box::pin(exchange.send_agreed(self.request)).await,
+            (Spoken::Agreed, Some(secure)) if !upgrade => {
+                Box::pin(exchange.send_agreed(secure, self.request)).await
+            }
+            (Spoken::Http1 | Spoken::Agreed, _) => exchange.send_http1(self.request).await,
             // Apart from the other, so that this future is not as large as both.
-            Spoken::Http2 => Box::pin(exchange.send_http2(self.request)).await,
+            (Spoken::Http2, _) => Box::pin(exchange.send_http2(self.request)).await,
         };
         let outcome = answer.and_then(|answer| accept(answer, self.flow, &exchange, upgrade));
         let mut response = outcome.unwrap_or_else(|failure| {

@@ -134,6 +134,9 @@ fn decide(flow: &Arc<Flow>, request: Request<Incoming>) -> Result<Decision<'_>, 
     }
     let stop = walk::find(&flow.program.graph, flow.entry, &draft.facts(&flow.facts), &mut ());
     match stop {
+        Stop::Matched { rule, .. } if !flow.satisfies(rule) => {
+            Ok(Decision::Answer(plain(StatusCode::MISDIRECTED_REQUEST)))
+        }
         Stop::Matched { rule, next } => Matched { flow, rule, draft }.run(next, body),
         _ => Ok(Decision::Answer(plain(StatusCode::NOT_FOUND))),
     }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use rustls::client::ResolvesClientCert;
 use rustls::pki_types::CertificateDer;
@@ -25,15 +25,18 @@ pub(crate) struct Connectors {
     pub(crate) http1: Arc<ClientConfig>,
     /// HTTP/2 alone.
     pub(crate) http2: Arc<ClientConfig>,
-    /// Over what it was made of.
-    digest: [u8; 32],
+    /// What it was made of.
+    pub(crate) contents: Contents,
 }
 
-/// The connectors of the daemon. They outlive reloads, and with them the sessions that can be
-/// resumed; one is made anew where its files have changed.
+/// A hash of what files say.
+pub(crate) type Contents = [u8; 32];
+
+/// The connectors in use. They outlive reloads, and with them the sessions that can be resumed;
+/// other contents of the same files make another one.
 #[derive(Debug, Default)]
 pub(crate) struct ClientTls {
-    known: Mutex<HashMap<UpstreamTls, Arc<Connectors>>>,
+    known: Mutex<HashMap<(UpstreamTls, Contents), Weak<Connectors>>>,
 }
 
 impl ClientTls {
@@ -42,11 +45,13 @@ impl ClientTls {
     /// # Errors
     /// Names the file that cannot be used.
     pub(crate) fn get(&self, tls: &UpstreamTls) -> Result<Arc<Connectors>, UnusableFile> {
-        let (config, digest) = config(tls)?;
+        let (config, contents) = config(tls)?;
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(before) = known.get(tls).filter(|before| before.digest == digest) {
-            return Ok(Arc::clone(before));
+        let key = (tls.clone(), contents);
+        if let Some(before) = known.get(&key).and_then(Weak::upgrade) {
+            return Ok(before);
         }
+        known.retain(|_, connectors| connectors.strong_count() > 0);
         let offering = |protocols: &[&[u8]]| {
             let mut config = config.clone();
             config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
@@ -56,14 +61,14 @@ impl ClientTls {
             agreed: offering(&[b"h2", b"http/1.1"]),
             http1: offering(&[b"http/1.1"]),
             http2: offering(&[b"h2"]),
-            digest,
+            contents,
         });
-        known.insert(tls.clone(), Arc::clone(&connectors));
+        known.insert(key, Arc::downgrade(&connectors));
         Ok(connectors)
     }
 }
 
-fn config(tls: &UpstreamTls) -> Result<(ClientConfig, [u8; 32]), UnusableFile> {
+fn config(tls: &UpstreamTls) -> Result<(ClientConfig, Contents), UnusableFile> {
     let mut digest = Sha256::new();
     let builder = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
@@ -72,7 +77,11 @@ fn config(tls: &UpstreamTls) -> Result<(ClientConfig, [u8; 32]), UnusableFile> {
         builder.dangerous().with_custom_certificate_verifier(Arc::new(Unverified::new()))
     } else {
         let roots = roots(tls.ca_file.as_deref())?;
-        roots.roots.iter().for_each(|root| digest.update(&root.subject_public_key_info));
+        for root in &roots.roots {
+            digest.update(&root.subject);
+            digest.update(&root.subject_public_key_info);
+            digest.update(root.name_constraints.as_deref().unwrap_or_default());
+        }
         builder.with_root_certificates(roots)
     };
     let config = match &tls.identity {
@@ -132,18 +141,18 @@ impl fmt::Display for UnusableFile {
 
 impl std::error::Error for UnusableFile {}
 
-/// The roots in a file, or those of the system where none is named. Blocks.
+/// The roots in a file, or those that the system has now where none is named. Blocks.
 ///
 /// # Errors
 /// Where there is none.
-pub(crate) fn roots(ca_file: Option<&str>) -> Result<Arc<RootCertStore>, UnusableFile> {
+pub(crate) fn roots(ca_file: Option<&str>) -> Result<RootCertStore, UnusableFile> {
     match ca_file {
-        Some(path) => read(path).map(Arc::new),
-        None => SYSTEM.clone(),
+        Some(path) => read(path),
+        None => system(),
     }
 }
 
-static SYSTEM: LazyLock<Result<Arc<RootCertStore>, UnusableFile>> = LazyLock::new(|| {
+fn system() -> Result<RootCertStore, UnusableFile> {
     let found = rustls_native_certs::load_native_certs();
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(found.certs);
@@ -154,8 +163,8 @@ static SYSTEM: LazyLock<Result<Arc<RootCertStore>, UnusableFile>> = LazyLock::ne
         );
         return Err(UnusableFile { path: Box::default(), problem });
     }
-    Ok(Arc::new(roots))
-});
+    Ok(roots)
+}
 
 fn read(path: &str) -> Result<RootCertStore, UnusableFile> {
     let unusable = |problem: String| UnusableFile { path: path.into(), problem };

@@ -20,7 +20,7 @@ use crate::registry::HandshakeOutcome;
 use crate::tls::certificate::hex;
 use crate::tls::challenges::{ALPN, Challenges};
 use crate::tls::replayed::Replayed;
-use crate::tls::serving::{Chosen, LinkedTls};
+use crate::tls::serving::{Choice, LinkedTls};
 
 /// A connection with TLS terminated.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ pub(crate) struct Secured {
     /// What the handshake told.
     pub(crate) facts: Handshake,
     /// What it was answered with.
-    pub(crate) chosen: Chosen,
+    pub(crate) chosen: Arc<Choice>,
     /// Whether HTTP/2 was agreed on.
     pub(crate) http2: bool,
     /// Whether a session was resumed.
@@ -83,7 +83,7 @@ impl Refusal {
 #[derive(Debug)]
 pub(crate) enum Terms {
     /// A certificate.
-    Serve(Chosen),
+    Serve(Arc<Choice>),
     /// The proof of a name, which is all that an authority wants to see.
     Prove(Arc<ServerConfig>),
 }
@@ -101,9 +101,9 @@ pub(crate) fn choose(
         return Ok(Terms::Prove(config));
     }
     let chosen = tls.choose(hello.sni.as_deref()).ok_or(Refusal::UnknownName)?;
-    let certificate = &chosen.choice.certificate;
+    let certificate = &chosen.certificate;
     match certificate.served() {
-        Some(_) => Ok(Terms::Serve(chosen)),
+        Some(_) => Ok(Terms::Serve(Arc::clone(chosen))),
         None => Err(Refusal::NoCertificate(certificate.name.clone())),
     }
 }
@@ -128,7 +128,7 @@ pub(crate) async fn accept(
     terms: Terms,
 ) -> Result<Secured, (Refusal, TcpStream)> {
     let config = match &terms {
-        Terms::Serve(chosen) => Arc::clone(&chosen.choice.config),
+        Terms::Serve(chosen) => Arc::clone(&chosen.config),
         Terms::Prove(config) => Arc::clone(config),
     };
     let accepting = TlsAcceptor::from(config).accept(Replayed::new(stream, read));

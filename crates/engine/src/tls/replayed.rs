@@ -13,17 +13,30 @@ use tokio::net::TcpStream;
 pub(crate) struct Replayed {
     stream: TcpStream,
     ahead: Bytes,
+    written: u64,
 }
 
 impl Replayed {
     /// `ahead` comes first.
     pub(crate) fn new(stream: TcpStream, ahead: Bytes) -> Self {
-        Self { stream, ahead }
+        Self { stream, ahead, written: 0 }
     }
 
     /// The socket itself.
     pub(crate) fn socket(&self) -> &TcpStream {
         &self.stream
+    }
+
+    /// Bytes that the kernel has taken so far.
+    pub(crate) fn written(&self) -> u64 {
+        self.written
+    }
+
+    fn note(&mut self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(Ok(count)) = &written {
+            self.written += *count as u64;
+        }
+        written
     }
 
     /// The socket itself; what has not been replayed is lost.
@@ -58,7 +71,9 @@ impl AsyncWrite for Replayed {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.stream().poll_write(cx, buf)
+        let this = self.get_mut();
+        let written = Pin::new(&mut this.stream).poll_write(cx, buf);
+        this.note(written)
     }
 
     fn poll_write_vectored(
@@ -66,7 +81,9 @@ impl AsyncWrite for Replayed {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.stream().poll_write_vectored(cx, bufs)
+        let this = self.get_mut();
+        let written = Pin::new(&mut this.stream).poll_write_vectored(cx, bufs);
+        this.note(written)
     }
 
     fn is_write_vectored(&self) -> bool {

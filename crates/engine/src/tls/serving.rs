@@ -9,7 +9,7 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::version::{TLS12, TLS13};
 use vane_core::graph::ListenerTls;
-use vane_core::rules::tls::{ClientAuth, Serving, TlsVersion};
+use vane_core::rules::tls::{ClientAuth, RuleTls, Serving, TlsVersion};
 use vane_core::value::host_pattern::HostPattern;
 
 use crate::tls::client_auth::{UnusableAuthority, Verifier};
@@ -36,38 +36,35 @@ pub(crate) struct Choice {
     terms: (TlsVersion, Option<ClientAuth>),
 }
 
-/// What a handshake gets.
-#[derive(Debug, Clone)]
-pub(crate) struct Chosen {
-    /// Certificate and terms.
-    pub(crate) choice: Arc<Choice>,
-    /// Whether only because no name matched.
-    pub(crate) by_default: bool,
+impl Choice {
+    /// Whether a rule may have what came over a connection that was served so. One that wants
+    /// certificates of its clients is reached by nobody who was not asked for one in just that way,
+    /// although its `match` may leave room for hosts of rules that ask for none.
+    pub(crate) fn satisfies(&self, rule: Option<&RuleTls>) -> bool {
+        let asked = rule.and_then(|tls| tls.serving.client_auth.as_ref());
+        let wanted = asked.filter(|auth| auth.required);
+        wanted.is_none() || wanted == self.terms.1.as_ref()
+    }
 }
 
 impl LinkedTls {
     /// What a handshake for `name` gets: lower case; nothing where it is to be refused.
-    pub(crate) fn choose(&self, name: Option<&str>) -> Option<Chosen> {
-        let named = name.and_then(|name| self.named(name)).map(Arc::clone);
-        let named = named.map(|choice| Chosen { choice, by_default: false });
-        named.or_else(|| {
-            let choice = Arc::clone(self.default.as_ref()?);
-            Some(Chosen { choice, by_default: true })
-        })
+    pub(crate) fn choose(&self, name: Option<&str>) -> Option<&Arc<Choice>> {
+        name.and_then(|name| self.named(name)).or(self.default.as_ref())
     }
 
     /// Whether a request for `host` may come over a connection whose handshake got `chosen` for
     /// another name, RFC 9110 §7.4: the certificate covers the host, and a handshake for it would
     /// have had the same terms.
-    pub(crate) fn may_carry(&self, chosen: &Chosen, host: &str) -> bool {
+    pub(crate) fn may_carry(&self, chosen: &Arc<Choice>, host: &str) -> bool {
         let covers = || {
-            let served = chosen.choice.certificate.served();
+            let served = chosen.certificate.served();
             served.is_some_and(|served| served.facts.covers(host))
         };
-        match self.named(host) {
-            Some(own) if Arc::ptr_eq(own, &chosen.choice) => true,
-            Some(own) => own.terms == chosen.choice.terms && covers(),
-            None => chosen.by_default || covers(),
+        match self.choose(Some(host)) {
+            Some(own) if Arc::ptr_eq(own, chosen) => true,
+            Some(own) => own.terms == chosen.terms && covers(),
+            None => covers(),
         }
     }
 

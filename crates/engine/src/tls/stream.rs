@@ -28,6 +28,15 @@ impl ClientStream {
         }
     }
 
+    /// Bytes of TLS that the kernel has taken so far: what was written is not on its way before that.
+    /// Always 0 in clear, where the two are one.
+    pub(crate) fn sent(&self) -> u64 {
+        match self {
+            Self::Clear(_) => 0,
+            Self::Tls(stream) => stream.get_ref().0.written(),
+        }
+    }
+
     /// The socket itself; what TLS still holds is lost.
     pub(crate) fn into_socket(self) -> TcpStream {
         match self {

@@ -3,7 +3,7 @@
 //!
 //! A ticket is the key's id, a nonce, and the session under AES-256-GCM. Each way of serving
 //! has a key of its own, derived from the daemon's: what one way verified says nothing about
-//! another, see [`Tickets::for_profile`].
+//! another.
 
 use std::collections::VecDeque;
 use std::fmt;

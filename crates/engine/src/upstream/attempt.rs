@@ -6,8 +6,9 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Poll;
+use std::time::Duration;
 
-use http::{Extensions, Request, Response, StatusCode, uri};
+use http::{Extensions, Request, Response, StatusCode, Version, uri};
 use hyper::body::Incoming;
 use rustls::ClientConfig;
 use tokio::time::{Instant, Sleep};
@@ -15,7 +16,7 @@ use vane_core::rules::action::{ForwardTimeouts, ForwardVersion};
 use vane_core::value::url::Scheme;
 
 use crate::body::{BodyFailure, BodyWatch, RequestBody};
-use crate::message::versions::to_http2;
+use crate::message::versions::{to_http1, to_http2};
 use crate::registry::Registry;
 use crate::tls::client::Connectors;
 use crate::upstream::answer::{AnswerBody, Lease};
@@ -23,7 +24,7 @@ use crate::upstream::connect::Stream;
 use crate::upstream::failure::{Failure, FailureKind, Lost, is_idempotent};
 use crate::upstream::http1::{Http1, Sent};
 use crate::upstream::http2::{self, Http2};
-use crate::upstream::origin::Origin;
+use crate::upstream::origin::{Origin, Secure};
 use crate::upstream::pool::Pool;
 
 /// What an exchange needs beside the request.
@@ -51,6 +52,12 @@ pub(crate) enum Answer {
     /// The server switched protocols: the head of its answer, the stream, and the bytes of the
     /// new protocol already read from it.
     Switched(Response<()>, Stream, bytes::Bytes),
+}
+
+/// A connection of either version.
+enum Connected {
+    Http1(Box<Http1>),
+    Http2(Http2),
 }
 
 /// Which HTTP version a server is spoken to with.
@@ -111,7 +118,7 @@ impl Exchange<'_> {
     }
 
     async fn connect_http1(&self) -> Result<Box<Http1>, Failure> {
-        let (stream, _) = self.connect(|offers| &offers.http1).await?;
+        let (stream, _) = self.connect(|offers| &offers.http1, self.timeouts.connect).await?;
         Ok(Box::new(Http1::handshake(stream).await?))
     }
 
@@ -125,25 +132,97 @@ impl Exchange<'_> {
     /// As [`Self::send_http1`].
     pub(crate) async fn send_agreed(
         &self,
+        secure: &Secure,
         mut request: Box<Request<RequestBody>>,
     ) -> Result<Answer, Failure> {
-        if self.pool.http2(self.origin.id).is_some() {
-            to_http2(&mut request, uri::Scheme::HTTPS, &self.origin.authority);
-            return self.send_http2(request).await;
+        let repeatable = self.body.is_none() && is_idempotent(request.method());
+        while let Some(connection) = self.idle(secure, !repeatable) {
+            let may_have_more = matches!(connection, Connected::Http1(_));
+            let spare = repeatable.then(|| copy(&request));
+            match self.over(connection, request).await {
+                Ok(answer) => return Ok(answer),
+                Err((failure, unsent)) => {
+                    let lost = Lost { unsent: unsent.is_some(), reused: true, repeatable };
+                    request = match unsent.or(spare) {
+                        Some(again) if self.may_retry(&failure, lost) => again,
+                        _ => return Err(failure),
+                    };
+                    if !lost.unsent || !may_have_more {
+                        break;
+                    }
+                }
+            }
         }
-        if self.pool.has_http1(self.origin.id) {
-            return self.send_http1(request).await;
+        let fresh = self.connect_agreed(secure).await?;
+        self.over(fresh, request).await.map_err(|(failure, _)| failure)
+    }
+
+    /// A connection that is there. One of HTTP/1.1 may have been made for a request that wanted
+    /// just that, and says nothing of what the server chooses.
+    fn idle(&self, secure: &Secure, sure: bool) -> Option<Connected> {
+        if let Some(sender) = self.pool.http2(self.origin.id) {
+            return Some(Connected::Http2(sender));
         }
-        let (stream, http2) = self.connect(|offers| &offers.agreed).await?;
-        let sent = if http2 {
-            to_http2(&mut request, uri::Scheme::HTTPS, &self.origin.authority);
-            let sender = http2::handshake(stream).await?;
-            self.pool.put_http2(self.origin.id, sender.clone());
-            self.over_http2(sender, request).await
-        } else {
-            self.over_http1(Box::new(Http1::handshake(stream).await?), request).await
-        };
-        sent.map_err(|(failure, _)| failure)
+        let idle = || self.pool.take_http1(self.origin.id, sure).map(Connected::Http1);
+        secure.chose_http1().then(idle)?
+    }
+
+    /// A new connection, or the one of HTTP/2 that another request has made meanwhile. Only with a
+    /// server that chose HTTP/1.1 before does each request connect for itself at once.
+    async fn connect_agreed(&self, secure: &Secure) -> Result<Connected, Failure> {
+        let deadline = Instant::now() + self.timeouts.connect;
+        let connecting = self.pool.connecting(self.origin.id);
+        let first = (!secure.chose_http1()).then(|| connecting.try_lock());
+        if let Some(Err(_)) = first
+            && let Some(sender) = self.made_meanwhile(&connecting, deadline).await?
+        {
+            return Ok(Connected::Http2(sender));
+        }
+        let left = deadline.saturating_duration_since(Instant::now());
+        let (stream, http2) = self.connect(|offers| &offers.agreed, left).await?;
+        secure.note_choice(http2);
+        if !http2 {
+            return Ok(Connected::Http1(Box::new(Http1::handshake(stream).await?)));
+        }
+        let sender = http2::handshake(stream).await?;
+        self.pool.put_http2(self.origin.id, sender.clone());
+        Ok(Connected::Http2(sender))
+    }
+
+    /// What the request that connects now comes to, where it comes to HTTP/2. Those that waited for
+    /// another outcome try side by side.
+    async fn made_meanwhile(
+        &self,
+        connecting: &tokio::sync::Mutex<()>,
+        deadline: Instant,
+    ) -> Result<Option<Http2>, Failure> {
+        match tokio::time::timeout_at(deadline, connecting.lock()).await {
+            Ok(turn) => drop(turn),
+            Err(_) => return Err(Failure::new(FailureKind::ConnectTimeout)),
+        }
+        Ok(self.pool.http2(self.origin.id))
+    }
+
+    async fn over(
+        &self,
+        connection: Connected,
+        mut request: Box<Request<RequestBody>>,
+    ) -> Result<Answer, (Failure, Option<Box<Request<RequestBody>>>)> {
+        let is_http2 = request.version() == Version::HTTP_2;
+        match connection {
+            Connected::Http1(connection) => {
+                if is_http2 {
+                    to_http1(&mut request);
+                }
+                self.over_http1(connection, request).await
+            }
+            Connected::Http2(sender) => {
+                if !is_http2 {
+                    to_http2(&mut request, uri::Scheme::HTTPS, &self.origin.authority);
+                }
+                self.over_http2(sender, request).await
+            }
+        }
     }
 
     async fn over_http1(
@@ -205,18 +284,18 @@ impl Exchange<'_> {
         self.over_http2(sender, request).await.map_err(|(failure, _)| failure)
     }
 
-    /// The connection that another request has made meanwhile, or a new one. Where the other
-    /// request's attempt failed, those that waited for it try side by side.
+    /// The connection that another request has made meanwhile, or a new one.
     async fn connect_http2(&self) -> Result<Http2, Failure> {
+        let deadline = Instant::now() + self.timeouts.connect;
         let connecting = self.pool.connecting(self.origin.id);
         let first = connecting.try_lock();
-        if first.is_err() {
-            drop(connecting.lock().await);
-            if let Some(sender) = self.pool.http2(self.origin.id) {
-                return Ok(sender);
-            }
+        if first.is_err()
+            && let Some(sender) = self.made_meanwhile(&connecting, deadline).await?
+        {
+            return Ok(sender);
         }
-        let (stream, agreed) = self.connect(|offers| &offers.http2).await?;
+        let left = deadline.saturating_duration_since(Instant::now());
+        let (stream, agreed) = self.connect(|offers| &offers.http2, left).await?;
         if self.origin.secure.is_some() && !agreed {
             return Err(Failure::with(FailureKind::Tls, "the server does not offer HTTP/2"));
         }
@@ -230,6 +309,10 @@ impl Exchange<'_> {
         mut sender: Http2,
         request: Box<Request<RequestBody>>,
     ) -> Result<Answer, (Failure, Option<Box<Request<RequestBody>>>)> {
+        if let Some(body) = &self.body {
+            // hyper does not tell of interim answers over HTTP/2, so none is waited for.
+            body.release();
+        }
         let sent = pin!(sender.try_send_request(*request));
         let timer = pin!(tokio::time::sleep_until(Instant::now()));
         let response = self.in_time(sent, timer).await?;
@@ -237,17 +320,18 @@ impl Exchange<'_> {
         Ok(Answer::Response(response.map(body)))
     }
 
-    /// A new connection, and whether HTTP/2 was agreed on; `offer` says what is offered where TLS
-    /// is spoken.
+    /// A new connection within `limit`, and whether HTTP/2 was agreed on; `offer` says what is
+    /// offered where TLS is spoken.
     async fn connect(
         &self,
         offer: fn(&Connectors) -> &Arc<ClientConfig>,
+        limit: Duration,
     ) -> Result<(Stream, bool), Failure> {
-        let (target, limit) = (&self.origin.url.endpoint, self.timeouts.connect);
+        let target = &self.origin.url.endpoint;
         match &self.origin.secure {
             None => Stream::connect(target, limit).await.map(|stream| (stream, false)),
             Some(secure) => {
-                let config = Arc::clone(offer(&secure.connectors()));
+                let config = Arc::clone(offer(&secure.connectors));
                 Stream::secure(target, secure.name.clone(), config, limit).await
             }
         }
@@ -303,7 +387,8 @@ impl Exchange<'_> {
     }
 
     fn may_retry(&self, failure: &Failure, lost: Lost) -> bool {
-        let retry = failure.kind == FailureKind::Terminated && lost.may_retry();
+        let ended = matches!(failure.kind, FailureKind::Terminated | FailureKind::Alert);
+        let retry = ended && lost.may_retry();
         if retry {
             self.registry.retries.fetch_add(1, Ordering::Relaxed);
         }

@@ -32,6 +32,8 @@ pub(crate) enum FailureKind {
     Certificate,
     /// There is no TLS with the server.
     Tls,
+    /// The server refused TLS with us, or ended it, and said why.
+    Alert,
     /// The server closed the connection before its answer.
     Terminated,
     /// The answer did not begin in time.
@@ -84,9 +86,9 @@ impl Failure {
 
     /// A TLS handshake that failed.
     pub(crate) fn handshake(error: io::Error) -> Self {
-        let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-        let kind = match tls {
+        let kind = match tls_error(&error) {
             Some(rustls::Error::InvalidCertificate(_)) => FailureKind::Certificate,
+            Some(rustls::Error::AlertReceived(_)) => FailureKind::Alert,
             _ => FailureKind::Tls,
         };
         Self::with(kind, error)
@@ -96,11 +98,24 @@ impl Failure {
     pub(crate) fn exchange(error: hyper::Error) -> Self {
         let kind = if error.is_parse() || error.is_parse_status() {
             FailureKind::Protocol
+        } else if is_alert(&error) {
+            // In TLS 1.3 a server refuses our certificate when the handshake is over for us.
+            FailureKind::Alert
         } else {
             FailureKind::Terminated
         };
         Self::with(kind, error)
     }
+}
+
+/// Over HTTP/2 only the words of an alert come through, and it counts as the end that it is.
+fn is_alert(error: &hyper::Error) -> bool {
+    let tls = error.source().and_then(|cause| tls_error(cause.downcast_ref()?));
+    matches!(tls, Some(rustls::Error::AlertReceived(_)))
+}
+
+fn tls_error(error: &io::Error) -> Option<&rustls::Error> {
+    error.get_ref()?.downcast_ref()
 }
 
 impl fmt::Display for Failure {
@@ -112,6 +127,7 @@ impl fmt::Display for Failure {
             FailureKind::Connect => "the connection to the upstream failed",
             FailureKind::Certificate => "the upstream's certificate does not verify",
             FailureKind::Tls => "there is no TLS with the upstream",
+            FailureKind::Alert => "the upstream refused or ended TLS",
             FailureKind::ConnectTimeout => "the connection to the upstream took too long",
             FailureKind::Terminated => "the upstream closed the connection before its answer",
             FailureKind::ResponseTimeout => "the upstream's answer took too long",
@@ -121,7 +137,11 @@ impl fmt::Display for Failure {
             FailureKind::BodyBroken => "the request's body broke off",
         })?;
         match &self.source {
-            Some(source) => write!(f, ": {source}"),
+            Some(source) => {
+                write!(f, ": {source}")?;
+                // hyper says what failed, and only its source says why.
+                source.source().map_or(Ok(()), |cause| write!(f, ": {cause}"))
+            }
             None => Ok(()),
         }
     }

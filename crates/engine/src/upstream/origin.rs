@@ -1,16 +1,17 @@
 //! Servers, known once for the life of the daemon, so that their pools outlive a reload.
 
 use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use arc_swap::ArcSwap;
 use http::uri::Authority;
 use rustls::pki_types::ServerName;
 use vane_core::rules::upstream::UpstreamTls;
 use vane_core::value::endpoint::{Endpoint, Host};
 use vane_core::value::url::UpstreamUrl;
 
-use crate::tls::client::Connectors;
+use crate::tls::client::{Connectors, Contents};
 
 /// One server.
 #[derive(Debug)]
@@ -30,13 +31,20 @@ pub(crate) struct Origin {
 pub(crate) struct Secure {
     /// The name that is asked for and verified.
     pub(crate) name: ServerName<'static>,
-    connectors: ArcSwap<Connectors>,
+    /// What is offered to it.
+    pub(crate) connectors: Arc<Connectors>,
+    chose_http1: AtomicBool,
 }
 
 impl Secure {
-    /// As the latest configuration says.
-    pub(crate) fn connectors(&self) -> Arc<Connectors> {
-        self.connectors.load_full()
+    /// Whether it chose HTTP/1.1 when it last had the choice.
+    pub(crate) fn chose_http1(&self) -> bool {
+        self.chose_http1.load(Ordering::Relaxed)
+    }
+
+    /// Takes note of what it chose.
+    pub(crate) fn note_choice(&self, http2: bool) {
+        self.chose_http1.store(!http2, Ordering::Relaxed);
     }
 }
 
@@ -46,39 +54,58 @@ pub(crate) struct Origins {
     known: Mutex<(u64, HashMap<Key, Weak<Origin>>)>,
 }
 
-/// The same server under other terms is another one: its connections are not shared.
-type Key = (UpstreamUrl, UpstreamTls);
+/// The same server on other terms is another one, also where only what a file says has changed:
+/// its connections are not shared.
+type Key = (UpstreamUrl, Option<(UpstreamTls, Contents)>);
 
 impl Origins {
-    /// The one [`Origin`] for `url`, spoken to as `tls` says where it speaks TLS, which
-    /// `connectors` are made for.
+    /// The one [`Origin`] for `url`; where it speaks TLS, on the terms that `tls` says and that the
+    /// connectors are made for.
+    ///
+    /// # Errors
+    /// Where TLS cannot be spoken to it; it is never spoken to in clear instead.
     pub(crate) fn get(
         &self,
         url: &UpstreamUrl,
-        tls: &UpstreamTls,
-        connectors: Option<&Arc<Connectors>>,
-    ) -> Arc<Origin> {
+        tls: Option<(&UpstreamTls, &Arc<Connectors>)>,
+    ) -> Result<Arc<Origin>, NoServerName> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let (last_id, origins) = &mut *known;
-        let key = (url.clone(), tls.clone());
+        let terms = tls.map(|(tls, connectors)| (tls.clone(), connectors.contents));
+        let key = (url.clone(), terms);
         if let Some(origin) = origins.get(&key).and_then(Weak::upgrade) {
-            if let Some((secure, connectors)) = origin.secure.as_ref().zip(connectors) {
-                secure.connectors.store(Arc::clone(connectors));
-            }
-            return origin;
+            return Ok(origin);
         }
+        let secure = match tls {
+            Some((tls, connectors)) => {
+                Some(secure(url, tls, connectors).ok_or_else(|| NoServerName(url.clone()))?)
+            }
+            None => None,
+        };
         origins.retain(|_, origin| origin.strong_count() > 0);
         *last_id += 1;
-        let origin = Arc::new(Origin {
-            id: *last_id,
-            url: url.clone(),
-            authority: authority(url),
-            secure: connectors.and_then(|connectors| secure(url, tls, connectors)),
-        });
+        let origin =
+            Arc::new(Origin { id: *last_id, url: url.clone(), authority: authority(url), secure });
         origins.insert(key, Arc::downgrade(&origin));
-        origin
+        Ok(origin)
     }
 }
+
+/// A server that TLS cannot be spoken to, since its name is none that a certificate could have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NoServerName(UpstreamUrl);
+
+impl fmt::Display for NoServerName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "no certificate could have the name of `{}`: write `server_name` in `tls`",
+            self.0
+        )
+    }
+}
+
+impl std::error::Error for NoServerName {}
 
 fn secure(url: &UpstreamUrl, tls: &UpstreamTls, connectors: &Arc<Connectors>) -> Option<Secure> {
     let Endpoint::Tcp { host, .. } = &url.endpoint else { return None };
@@ -87,7 +114,8 @@ fn secure(url: &UpstreamUrl, tls: &UpstreamTls, connectors: &Arc<Connectors>) ->
         (None, Host::Name(name)) => ServerName::try_from(name.to_string()).ok()?,
         (None, Host::Ip(address)) => ServerName::from(*address),
     };
-    Some(Secure { name, connectors: ArcSwap::new(Arc::clone(connectors)) })
+    let connectors = Arc::clone(connectors);
+    Some(Secure { name, connectors, chose_http1: AtomicBool::new(false) })
 }
 
 fn authority(url: &UpstreamUrl) -> Authority {

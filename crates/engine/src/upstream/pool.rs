@@ -26,7 +26,8 @@ pub(crate) struct Pool {
 struct Idle {
     #[expect(clippy::vec_box, reason = "a connection is moved often and is large")]
     http1: HashMap<u64, Vec<Box<Http1>>>,
-    http2: HashMap<u64, Http2>,
+    /// Each with when it was last used.
+    http2: HashMap<u64, (Http2, Instant)>,
     connecting: HashMap<u64, Arc<tokio::sync::Mutex<()>>>,
 }
 
@@ -47,11 +48,6 @@ impl Pool {
         }
     }
 
-    /// Whether there is an idle connection to the server `origin`, which may not stand any more.
-    pub(crate) fn has_http1(&self, origin: u64) -> bool {
-        self.lock().http1.get(&origin).is_some_and(|idle| !idle.is_empty())
-    }
-
     /// Keeps a connection for the next request to `origin`.
     pub(crate) fn put_http1(&self, origin: u64, mut connection: Box<Http1>) {
         connection.since = Instant::now();
@@ -66,8 +62,9 @@ impl Pool {
     /// The connection to the server `origin`, if it takes requests.
     pub(crate) fn http2(&self, origin: u64) -> Option<Http2> {
         let mut idle = self.lock();
-        let sender = idle.http2.get(&origin)?;
+        let (sender, used) = idle.http2.get_mut(&origin)?;
         if sender.is_ready() {
+            *used = Instant::now();
             return Some(sender.clone());
         }
         idle.http2.remove(&origin);
@@ -76,7 +73,7 @@ impl Pool {
 
     /// Shares a connection with the next requests to `origin`.
     pub(crate) fn put_http2(&self, origin: u64, sender: Http2) {
-        self.lock().http2.insert(origin, sender);
+        self.lock().http2.insert(origin, (sender, Instant::now()));
     }
 
     /// Held by the request that connects to `origin` by HTTP/2.
@@ -93,11 +90,37 @@ impl Pool {
             });
         }
         idle.http1.retain(|_, connections| !connections.is_empty());
-        idle.http2.retain(|_, sender| sender.is_ready());
+        // What is under way on it goes on: the connection ends with its last stream.
+        idle.http2.retain(|_, (sender, used)| {
+            now.saturating_duration_since(*used) < IDLE_TIME && sender.is_ready()
+        });
         idle.connecting.retain(|_, connecting| Arc::strong_count(connecting) > 1);
     }
 
     fn lock(&self) -> MutexGuard<'_, Idle> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+    use crate::upstream::connect::Stream;
+    use crate::upstream::http2;
+
+    #[tokio::test]
+    async fn an_http2_connection_that_nobody_uses_is_not_kept_for_ever() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let addr = listener.local_addr().expect("a bound socket");
+        let stream = TcpStream::connect(addr).await.expect("it listens");
+        let pool = Pool::default();
+        pool.put_http2(1, http2::handshake(Stream::Tcp(stream)).await.expect("it stands"));
+        let begun = Instant::now();
+        pool.sweep(begun + IDLE_TIME / 2);
+        assert!(pool.http2(1).is_some());
+        pool.sweep(Instant::now() + IDLE_TIME);
+        assert!(pool.http2(1).is_none());
     }
 }

@@ -49,6 +49,8 @@ pub struct StatsView {
     pub bytes: ByteCounts,
     /// Attempts at an upstream beyond the first of each request, since the start.
     pub upstream_retries: u64,
+    /// The upstreams in the current generation whose certificates are not verified, by name.
+    pub unverified_upstreams: Vec<String>,
     /// Rules in the current generation.
     pub rules: u64,
     /// Warnings of the compile that made the current generation.

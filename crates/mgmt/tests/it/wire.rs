@@ -69,7 +69,7 @@ fn ping_and_stats_have_this_form() {
         r#""connections":{"open":3,"total":9,"refused_by_limit":{"per_address":1}},"#,
         r#""handshakes":{"full":8,"unknown_name":1},"#,
         r#""requests":{"active":1,"total":20},"bytes":{"received":100,"sent":200},"#,
-        r#""upstream_retries":4,"rules":7,"warnings":0}"#
+        r#""upstream_retries":4,"unverified_upstreams":["app"],"rules":7,"warnings":0}"#
     );
     golden(&stats(), expected);
 }
@@ -94,6 +94,7 @@ fn stats() -> StatsView {
         requests: RequestCounts { active: 1, total: 20 },
         bytes: ByteCounts { received: 100, sent: 200 },
         upstream_retries: 4,
+        unverified_upstreams: vec!["app".to_owned()],
         rules: 7,
         warnings: 0,
     }

@@ -90,6 +90,41 @@ async fn a_renewal_that_cannot_be_asked_for_says_why() {
     assert_eq!(json!([1, "unknown"]), json!([error["code"], error["data"]["reason"]]));
 }
 
+/// S1. S7. A managed certificate that does not come says why and when it is tried again, and an
+/// order can be asked for before that.
+#[tokio::test]
+async fn a_managed_certificate_that_does_not_come_is_shown_and_ordered_on_demand() {
+    let mut rule = says("127.0.0.1:0", "over TLS");
+    rule["match"] = json!({ "http.host": ["shop.example", "www.shop.example"] });
+    let dns = json!({ "exec": "/bin/true" });
+    rule["tls"] = json!({ "acme": { "directory": NOBODY, "agree_tos": true,
+        "challenge": "dns-01", "dns": dns } });
+    let config = ConfigDir::new().rule("shop", rule);
+    let vaned = Vaned::start(&config).await;
+    let failures = async |least: u64| {
+        until("the order to fail", LIMIT, async || {
+            let now = cert(&vaned).await;
+            let count = now["managed"]["failures"].as_u64().unwrap();
+            if count >= least && now["managed"]["ordering"] == false { Ok(now) } else { Err(now) }
+        })
+        .await
+    };
+    let view = failures(1).await;
+    assert_eq!(("missing", &Value::Null), (state(&view), &view["served"]));
+    let source = json!({ "acme": { "directory": NOBODY, "challenge": "dns-01",
+        "names": ["shop.example", "www.shop.example"] } });
+    assert_eq!(source, view["source"]);
+    assert!(view["managed"]["next_attempt"].as_u64() > view["managed"]["last_attempt"].as_u64());
+    let table = vane(&vaned, &["get", "certs"]).await.stdout;
+    let row = "shop.example  missing  shop.example, www.shop.example  -       -        in ";
+    assert!(table.contains(row) && table.contains("\n  error"), "{table}");
+
+    let output = vane(&vaned, &["cert", "renew", "shop.example"]).await;
+    assert_eq!((0, ""), (output.status, &*output.stderr));
+    assert!(output.stdout.contains("`shop.example` (missing)"), "{}", output.stdout);
+    failures(2).await;
+}
+
 /// S9. S16. Handshakes are counted by how they ended.
 #[tokio::test]
 async fn handshakes_are_counted_by_outcome() {
@@ -157,3 +192,6 @@ fn unix(moment: SystemTime) -> u64 {
 async fn vane(vaned: &Vaned, args: &[&str]) -> Output {
     Vane::new().socket(vaned.socket()).run(args).await
 }
+
+/// A directory at which nobody listens.
+const NOBODY: &str = "https://127.0.0.1:1/directory";

@@ -55,7 +55,7 @@ async fn trailers_that_are_announced_pass_both_ways() {
                    Trailer: X-End\r\nTransfer-Encoding: chunked\r\n\r\n\
                    3\r\nabc\r\n0\r\nX-End: yes\r\n\r\n";
     let answer = client.exchange(request).await.unwrap();
-    assert_eq!("with trailers", answer.text());
+    assert_eq!(("with trailers", true), (&*answer.text(), answer.keeps_alive()));
     assert_eq!(1, answer.trailers.len(), "{:?}", answer.trailers);
     assert!(answer.trailers[0].0.eq_ignore_ascii_case("x-checksum"));
     let seen = origin.only_request();

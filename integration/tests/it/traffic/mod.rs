@@ -14,4 +14,5 @@ mod streaming;
 mod timeouts;
 mod tunnels;
 mod upgrades;
+mod upstream_tls;
 mod upstreams;

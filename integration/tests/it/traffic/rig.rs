@@ -19,7 +19,7 @@ pub(super) const LIMIT: Duration = Duration::from_secs(10);
 pub(super) struct Rig {
     pub(super) vaned: Vaned,
     pub(super) addr: SocketAddr,
-    _config: ConfigDir,
+    pub(super) config: ConfigDir,
 }
 
 impl Rig {
@@ -46,7 +46,7 @@ impl Rig {
             variables.iter().fold(builder, |builder, (name, value)| builder.env(name, value));
         let vaned = builder.start().await;
         let addr = vaned.only_addr().await;
-        Self { vaned, addr, _config: config }
+        Self { vaned, addr, config }
     }
 
     /// Every request goes to that server, with these variables set.

@@ -118,13 +118,13 @@ async fn connect_is_refused_and_the_connection_closed() {
 }
 
 /// An origin that switches protocols, then echoes, and says `end` after the client's last byte.
-struct Switching {
-    addr: std::net::SocketAddr,
+pub(super) struct Switching {
+    pub(super) addr: std::net::SocketAddr,
     _acceptor: Acceptor,
 }
 
 impl Switching {
-    async fn start(answer: &'static str) -> Self {
+    pub(super) async fn start(answer: &'static str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let serve = move |stream, _| async move { drop(switch(stream, answer).await) };

@@ -81,11 +81,7 @@ fn keys(rule: &config::Rule) -> Vec<(&'static str, Span)> {
 }
 
 fn forward<'w>(forward: &'w written::Forward, ctx: &mut Context<'w>) -> Option<Forward> {
-    let upstream = upstream::of(forward.to.items(), ctx);
-    let upstream = match &forward.tls {
-        Some(tls) => upstream.and_then(|upstream| upstream::secured(upstream, tls, ctx)),
-        None => upstream,
-    };
+    let upstream = upstream::of(forward.to.items(), forward.tls.as_ref(), ctx);
     let host = forwarded_host(forward.host.as_ref(), ctx);
     let version = version(forward.version.as_ref(), ctx);
     let served = served(forward, ctx);

@@ -77,7 +77,7 @@ pub(crate) fn expand<'w>(
     let trusted = written.config.trusted_proxies.iter().flat_map(|list| &list.items);
     expanded.set.trusted_proxies = trusted.map(|cidr| cidr.value.network()).collect();
     expanded.set.certificates = ctx.certificates.shared_among(&mut expanded.set.rules);
-    expanded.set.upstreams = ctx.upstreams.all;
+    expanded.set.upstreams = ctx.upstreams.named_apart();
     expanded
 }
 

@@ -18,53 +18,94 @@ use crate::value::host_pattern::host_name;
 use crate::value::name::UpstreamName;
 use crate::value::url::{Scheme, UpstreamUrl};
 
-/// The upstreams so far, with the ids of their names.
+/// The upstreams so far.
 #[derive(Debug, Default)]
 pub(super) struct Upstreams<'w> {
-    pub(super) all: Vec<Upstream>,
-    by_name: Table<Box<str>, UpstreamId>,
+    /// Those that a rule uses, each with the place of its servers in `sets`.
+    used: Vec<(usize, Upstream)>,
+    sets: Vec<Set>,
+    by_name: Table<Box<str>, usize>,
     /// Those that rules spell out, so that a name is put together once and not for each rule.
-    by_urls: Table<Vec<&'w UpstreamUrl>, UpstreamId>,
-    /// The same servers under other terms.
-    by_terms: HashMap<(UpstreamId, UpstreamTls), UpstreamId>,
+    by_urls: Table<Vec<&'w UpstreamUrl>, usize>,
+    by_terms: HashMap<(usize, UpstreamTls), UpstreamId>,
+}
+
+/// Servers under a name, spoken to on whatever terms.
+#[derive(Debug)]
+struct Set {
+    name: Box<str>,
+    servers: Vec<Server>,
+    /// The upstream that they are where a rule says nothing of TLS.
+    plain: Option<UpstreamId>,
 }
 
 impl Upstreams<'_> {
-    /// Servers named alike are one upstream.
-    fn add(&mut self, name: Box<str>, servers: Vec<Server>) -> UpstreamId {
-        let next = u32::try_from(self.all.len()).expect("fewer than 2^32 upstreams");
+    /// Servers named alike are one set.
+    fn add(&mut self, name: Box<str>, servers: Vec<Server>) -> usize {
+        let next = self.sets.len();
         *self.by_name.entry(name.clone()).or_insert_with(|| {
-            self.all.push(Upstream { name, servers, tls: UpstreamTls::default() });
-            UpstreamId(next)
+            self.sets.push(Set { name, servers, plain: None });
+            next
         })
     }
 
-    /// The same servers, spoken to as `tls` says.
-    fn under(&mut self, id: UpstreamId, tls: UpstreamTls) -> UpstreamId {
-        let next = u32::try_from(self.all.len()).expect("fewer than 2^32 upstreams");
-        *self.by_terms.entry((id, tls)).or_insert_with_key(|(id, tls)| {
-            let Upstream { name, servers, .. } = self.all[id.0 as usize].clone();
-            let name = format!("{name}#{next}").into();
-            self.all.push(Upstream { name, servers, tls: tls.clone() });
-            UpstreamId(next)
-        })
+    /// The upstream that the servers of a set are on these terms.
+    fn on(&mut self, set: usize, terms: Option<UpstreamTls>) -> UpstreamId {
+        let next = u32::try_from(self.used.len()).expect("fewer than 2^32 upstreams");
+        let Set { name, servers, plain } = &mut self.sets[set];
+        let id = match &terms {
+            None => plain.get_or_insert(UpstreamId(next)),
+            Some(terms) => self.by_terms.entry((set, terms.clone())).or_insert(UpstreamId(next)),
+        };
+        if id.0 == next {
+            let (name, servers) = (name.clone(), servers.clone());
+            self.used.push((set, Upstream { name, servers, tls: terms.unwrap_or_default() }));
+        }
+        *id
+    }
+
+    /// Those that are used. Of several with the same servers the one on usual terms has their name,
+    /// or the first; the others are numbered behind it.
+    pub(super) fn named_apart(self) -> Vec<Upstream> {
+        let mut named = vec![0_usize; self.sets.len()];
+        for (set, count) in self.sets.iter().zip(&mut named) {
+            *count = usize::from(set.plain.is_some());
+        }
+        let name = |(id, (set, mut upstream)): (usize, (usize, Upstream))| {
+            if self.sets[set].plain.is_none_or(|plain| plain.0 as usize != id) {
+                named[set] += 1;
+                if named[set] > 1 {
+                    upstream.name = format!("{}#{}", upstream.name, named[set]).into();
+                }
+            }
+            upstream
+        };
+        self.used.into_iter().enumerate().map(name).collect()
     }
 }
 
-/// The same upstream, spoken to as a rule's `tls` says.
-pub(super) fn secured(
-    id: UpstreamId,
-    tls: &Spanned<written::UpstreamTls>,
-    ctx: &mut Context<'_>,
+/// The upstream that a `forward` names or spells out, spoken to as its `tls` says.
+pub(super) fn of<'w>(
+    to: &'w [Spanned<ForwardTo>],
+    tls: Option<&Spanned<written::UpstreamTls>>,
+    ctx: &mut Context<'w>,
 ) -> Option<UpstreamId> {
-    let servers = &ctx.upstreams.all[id.0 as usize].servers;
-    if servers.iter().all(|server| server.url.scheme != Scheme::Https) {
-        ctx.error(Code::BadValue, tls.span, "none of these servers speaks TLS")
-            .help("write `https://` in front of those that do, or take `tls` away");
-        return None;
-    }
-    let terms = terms(&tls.value, ctx)?;
-    Some(ctx.upstreams.under(id, terms))
+    let set = set(to, ctx);
+    let terms = match tls {
+        None => None,
+        Some(tls) => {
+            let expanded = terms(&tls.value, ctx);
+            let in_clear = |server: &Server| server.url.scheme != Scheme::Https;
+            if set.is_some_and(|set| ctx.upstreams.sets[set].servers.iter().all(in_clear)) {
+                ctx.error(Code::BadValue, tls.span, "none of these servers speaks TLS")
+                    .help("write `https://` in front of those that do, or take `tls` away");
+                return None;
+            }
+            // What is as usual is the same upstream whether or not it is written.
+            Some(expanded?).filter(|terms| *terms != UpstreamTls::default())
+        }
+    };
+    Some(ctx.upstreams.on(set?, terms))
 }
 
 fn terms(tls: &written::UpstreamTls, ctx: &mut Context<'_>) -> Option<UpstreamTls> {
@@ -123,20 +164,19 @@ pub(super) fn named(config: &DaemonConfig, ctx: &mut Context<'_>) {
     }
 }
 
-/// The upstream that a `forward` names or spells out.
-pub(super) fn of<'w>(to: &'w [Spanned<ForwardTo>], ctx: &mut Context<'w>) -> Option<UpstreamId> {
+fn set<'w>(to: &'w [Spanned<ForwardTo>], ctx: &mut Context<'w>) -> Option<usize> {
     if let [Spanned { value: ForwardTo::Upstream(name), span }] = to {
         return known(name, *span, ctx);
     }
     let urls = every(to.iter().map(|each| url(each, ctx)))?;
-    if let Some(&id) = ctx.upstreams.by_urls.get(&urls) {
-        return Some(id);
+    if let Some(&set) = ctx.upstreams.by_urls.get(&urls) {
+        return Some(set);
     }
     let name = urls.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
     let servers = urls.iter().map(|&url| Server { url: url.clone(), weight: 1 }).collect();
-    let id = ctx.upstreams.add(name.into(), servers);
-    ctx.upstreams.by_urls.insert(urls, id);
-    Some(id)
+    let set = ctx.upstreams.add(name.into(), servers);
+    ctx.upstreams.by_urls.insert(urls, set);
+    Some(set)
 }
 
 fn server(server: &Spanned<daemon::Server>) -> Server {
@@ -145,14 +185,14 @@ fn server(server: &Spanned<daemon::Server>) -> Server {
     Server { url: url.value.clone(), weight: u16::try_from(weight).unwrap_or(u16::MAX) }
 }
 
-fn known(name: &UpstreamName, span: Span, ctx: &mut Context<'_>) -> Option<UpstreamId> {
-    if let Some(&id) = ctx.upstreams.by_name.get(name.as_str()) {
-        return Some(id);
+fn known(name: &UpstreamName, span: Span, ctx: &mut Context<'_>) -> Option<usize> {
+    if let Some(&set) = ctx.upstreams.by_name.get(name.as_str()) {
+        return Some(set);
     }
     if ctx.incomplete {
         return None;
     }
-    let names = ctx.upstreams.all.iter().map(|upstream| &*upstream.name);
+    let names = ctx.upstreams.sets.iter().map(|set| &*set.name);
     let names = names.filter(|name| !name.contains(':'));
     let meant = ctx.nearest(name.as_str(), names).map(str::to_owned);
     let error = ctx.error(Code::UnknownUpstream, span, "no upstream has this name");

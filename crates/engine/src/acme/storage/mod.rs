@@ -160,9 +160,7 @@ impl Storage {
     /// # Errors
     /// As [`Self::save_state`].
     pub(crate) fn drop_order(&self, managed: &Managed) -> Result<(), StorageError> {
-        let path = self.certificate(managed).join(ORDER);
-        self.require_lock()?;
-        disk::remove(&path).map_err(|source| StorageError::Failed { path, source })
+        self.remove(self.certificate(managed).join(ORDER))
     }
 
     /// Stores how a certificate is doing.
@@ -194,6 +192,14 @@ impl Storage {
         credentials: &Credentials,
     ) -> Result<(), StorageError> {
         self.write_json(&self.account_file(account), &StoredAccount::new(account, credentials))
+    }
+
+    /// Forgets the credentials of an account.
+    ///
+    /// # Errors
+    /// As [`Self::save_state`].
+    pub(crate) fn drop_account(&self, account: &AcmeAccount) -> Result<(), StorageError> {
+        self.remove(self.account_file(account))
     }
 
     /// The ids of stored certificates that are none of those asked for, sorted. They are kept, as
@@ -256,6 +262,11 @@ impl Storage {
         disk::make_dir(parent, &mut Vec::new())
             .and_then(|()| disk::write(path, bytes))
             .map_err(|source| StorageError::Failed { path: path.to_owned(), source })
+    }
+
+    fn remove(&self, path: PathBuf) -> Result<(), StorageError> {
+        self.require_lock()?;
+        disk::remove(&path).map_err(|source| StorageError::Failed { path, source })
     }
 
     fn require_lock(&self) -> Result<(), StorageError> {

@@ -98,6 +98,27 @@ pub(super) struct StoredAccount {
     credentials: Credentials,
 }
 
+impl StoredCertificate {
+    /// The order under way; not one that has led to the certificate that is stored.
+    pub(crate) fn open_order(self) -> Option<PendingOrder> {
+        let is_over = self.has_led_to_what_is_stored();
+        self.order.filter(|_| !is_over)
+    }
+
+    /// Whether a process ended in the middle of an order, and not after it had failed.
+    pub(crate) fn is_interrupted(&self) -> bool {
+        let failed = self.state.attempt.as_ref().filter(|attempt| attempt.failures > 0);
+        let has_failed = |order: &PendingOrder| failed.is_some_and(|at| at.at >= order.created);
+        let is_open = !self.has_led_to_what_is_stored();
+        is_open && self.order.as_ref().is_some_and(|order| !has_failed(order))
+    }
+
+    fn has_led_to_what_is_stored(&self) -> bool {
+        let keys = self.order.as_ref().zip(self.pem.as_ref());
+        keys.is_some_and(|(order, pem)| order.key.expose().trim() == pem.key.expose().trim())
+    }
+}
+
 impl CertificatePem {
     /// The file. Its first line has a digest of the rest: a chain that was cut off between two
     /// certificates would still be PEM.

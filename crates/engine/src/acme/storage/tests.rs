@@ -9,7 +9,7 @@ use vane_core::rules::tls::{AccountBinding, Challenge, KeyType};
 use vane_core::value::host_pattern::HostPattern;
 use vane_core::value::secret::Secret;
 
-use super::record::{Problem, Subproblem};
+use super::record::{Problem, StoredCertificate, Subproblem};
 use super::*;
 use crate::acme::schedule::time::UnixTime;
 use crate::acme::schedule::{Attempt, Question, RenewalInfo, Window};
@@ -28,6 +28,37 @@ fn what_is_stored_is_there_after_a_restart() {
     storage.drop_order(&managed()).unwrap();
     storage.drop_order(&managed()).unwrap();
     assert_eq!(None, storage.load(&managed()).value.order);
+    storage.drop_account(&account()).unwrap();
+    assert_eq!(None, storage.account(&account()).value);
+}
+
+#[test]
+fn an_order_is_over_once_its_key_is_stored_with_a_certificate() {
+    let stored = |key: &Secret| StoredCertificate {
+        pem: Some(CertificatePem { key: key.clone(), ..pem(1) }),
+        order: Some(order()),
+        state: State::default(),
+    };
+    let over = stored(&Secret::new(&format!("{}\n", order().key.expose())));
+    assert!(!over.is_interrupted());
+    assert_eq!(None, over.open_order());
+    let renewal = stored(&pem(1).key);
+    assert!(renewal.is_interrupted());
+    assert_eq!(Some(order()), renewal.open_order());
+}
+
+#[test]
+fn an_order_that_failed_is_open_and_was_not_interrupted() {
+    let after = |failures, seconds| {
+        let at = order().created.plus(seconds);
+        let attempt = Some(Attempt { at, failures, not_until: None, seed: 0 });
+        let state = State { attempt, ..State::default() };
+        StoredCertificate { pem: None, order: Some(order()), state }
+    };
+    assert!(!after(1, 0).is_interrupted());
+    assert_eq!(Some(order()), after(1, 0).open_order());
+    // An earlier certificate may have come in the same second.
+    assert!(after(0, 0).is_interrupted());
 }
 
 #[test]
