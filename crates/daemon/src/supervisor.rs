@@ -99,14 +99,15 @@ impl Keeper for Supervisor {
     }
 }
 
-/// Whether a descriptor of that name comes from the store.
-pub(crate) fn is_kept(name: &str) -> bool {
-    name.starts_with(KEPT)
+/// Whether a socket of that name and address comes from the store. A unit may be called
+/// `vaned-tcp-443.socket`, so the beginning of the name is not enough.
+pub(crate) fn is_kept(name: &str, address: SocketAddr) -> bool {
+    name == kept_name(address)
 }
 
 /// The name of a socket in the store, which must not have a colon.
 fn kept_name(address: SocketAddr) -> String {
-    format!("{KEPT}{}", address.to_string().replace(':', "."))
+    format!("vaned-tcp-{}", address.to_string().replace(':', "."))
 }
 
 fn connect(name: &str) -> io::Result<UnixDatagram> {
@@ -132,7 +133,6 @@ fn line(status: &str) -> String {
     status.replace(['\n', '\r'], " ")
 }
 
-const KEPT: &str = "vaned-tcp-";
 /// A manager that takes nothing holds the daemon up for no longer.
 const LIMIT: Duration = Duration::from_secs(1);
 
@@ -194,9 +194,10 @@ mod tests {
     #[test]
     fn a_name_in_the_store_has_no_colon_and_is_known_again() {
         for address in ["127.0.0.1:80", "[::]:443"] {
-            let name = kept_name(address.parse().expect("an address"));
-            assert!(!name.contains(':') && is_kept(&name), "{name}");
+            let address = address.parse().expect("an address");
+            let name = kept_name(address);
+            assert!(!name.contains(':') && is_kept(&name, address), "{name}");
+            assert!(!is_kept("vaned.socket", address));
         }
-        assert!(!is_kept("vaned.socket"));
     }
 }

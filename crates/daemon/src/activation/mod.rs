@@ -106,7 +106,7 @@ impl Activation {
         socket: Socket,
     ) -> Result<(), String> {
         let address = facts.address.ok_or("it has no address")?;
-        let source = if supervisor::is_kept(name) { Source::Kept } else { Source::Inherited };
+        let source = if supervisor::is_kept(name, address) { Source::Kept } else { Source::Inherited };
         let takes_both = facts.takes_ipv4 && address.ip().is_unspecified();
         if is_mapped(address) || takes_both {
             let why = both_families(address);
