@@ -19,6 +19,7 @@ use vane_engine::sockets::Keeper;
 pub(crate) struct Supervisor {
     socket: Option<UnixDatagram>,
     patience: Option<Duration>,
+    has_store: bool,
 }
 
 impl Supervisor {
@@ -29,7 +30,8 @@ impl Supervisor {
             let failed = |error| tracing::warn!(name, %error, "NOTIFY_SOCKET cannot be reached");
             connect(name).map_err(failed).ok()
         });
-        Self { socket, patience: patience(variables, std::process::id()) }
+        let patience = patience(variables, std::process::id());
+        Self { socket, patience, has_store: has_store(variables) }
     }
 
     /// Whether somebody is told.
@@ -97,6 +99,10 @@ impl Keeper for Supervisor {
     fn forget(&self, address: SocketAddr) {
         self.tell(&format!("FDSTOREREMOVE=1\nFDNAME={}\n", kept_name(address)));
     }
+
+    fn has_room(&self) -> bool {
+        self.has_store
+    }
 }
 
 /// Whether a socket of that name and address comes from the store. A unit may be called
@@ -126,6 +132,13 @@ fn patience(variables: &BTreeMap<String, String>, own: u32) -> Option<Duration> 
     let meant = number("WATCHDOG_PID").is_none_or(|pid| pid == u64::from(own));
     let microseconds = number("WATCHDOG_USEC").filter(|time| *time > 0 && meant)?;
     Some(Duration::from_micros(microseconds))
+}
+
+/// Managers before systemd 254 never say that they have a store, and no manager has one unless the
+/// unit asks for it.
+fn has_store(variables: &BTreeMap<String, String>) -> bool {
+    let size = variables.get("FDSTORE").and_then(|text| text.parse::<u64>().ok());
+    size.is_some_and(|size| size > 0)
 }
 
 /// A line break would begin another assignment.
@@ -189,6 +202,14 @@ mod tests {
         assert_eq!(patience(&of("7"), 7), Some(Duration::from_secs(30)));
         assert_eq!(patience(&of("8"), 7), None);
         assert_eq!(patience(&variables(&[("WATCHDOG_USEC", "0")]), 7), None);
+    }
+
+    #[test]
+    fn a_store_is_relied_on_only_where_the_manager_says_that_there_is_room() {
+        assert!(Supervisor::of(&variables(&[("FDSTORE", "16")])).has_room());
+        for without in [&[][..], &[("FDSTORE", "0")], &[("FDSTORE", "x")]] {
+            assert!(!Supervisor::of(&variables(without)).has_room(), "{without:?}");
+        }
     }
 
     #[test]
