@@ -43,9 +43,12 @@ impl Activation {
     }
 
     /// The socket of management, if it is among those handed over.
-    pub(crate) fn management(&self, path: &Path) -> Option<UnixListener> {
-        let found = self.local.iter().find(|socket| is_at(socket, path))?;
-        found.try_clone().ok()
+    ///
+    /// # Errors
+    /// When the process has no descriptor left for it.
+    pub(crate) fn management(&self, path: &Path) -> io::Result<Option<UnixListener>> {
+        let found = self.local.iter().find(|socket| is_at(socket, path));
+        found.map(UnixListener::try_clone).transpose()
     }
 
     /// What is wrong, once it is known where management is.

@@ -36,7 +36,7 @@ fn sockets_are_told_apart_by_what_they_are_and_not_by_their_names() {
         ("mgmt", ipv6("[::1]:0", true)),
     ]);
     assert_eq!(activation.doubts(&path), Vec::<String>::new());
-    assert!(activation.management(&path).is_some());
+    assert!(activation.management(&path).unwrap().is_some());
     let found = |transport, address| {
         let mut sockets = activation.sockets.iter();
         sockets.any(|socket| socket.transport == transport && socket.address == address)
@@ -103,9 +103,9 @@ fn a_local_socket_elsewhere_is_reported_and_one_by_another_name_of_its_directory
     std::os::unix::fs::symlink(&run, &link).unwrap();
     let bound = UnixListener::bind(run.join("vaned.sock")).unwrap();
     let activation = activated(vec![("mgmt", bound.into())]);
-    assert!(activation.management(&link.join("vaned.sock")).is_some());
+    assert!(activation.management(&link.join("vaned.sock")).unwrap().is_some());
     let elsewhere = run.join("other.sock");
-    assert!(activation.management(&elsewhere).is_none());
+    assert!(activation.management(&elsewhere).unwrap().is_none());
     let doubts = activation.doubts(&elsewhere);
     assert!(doubts.len() == 1 && doubts[0].contains("vaned.sock"), "{doubts:?}");
 }
