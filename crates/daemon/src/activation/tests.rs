@@ -80,6 +80,13 @@ fn a_unit_whose_name_begins_like_one_in_the_store_is_not_from_there() {
 }
 
 #[test]
+fn a_count_that_no_process_can_have_is_refused_before_anything_is_set_aside_for_it() {
+    assert_eq!(too_many(1024, 1024), None);
+    let problem = too_many(u32::MAX.into(), 1024).expect("it is too high");
+    assert!(problem.contains("LISTEN_FDS=4294967295") && problem.contains("1024"), "{problem}");
+}
+
+#[test]
 fn what_cannot_be_used_is_reported_once() {
     let file: OwnedFd = tempfile::tempfile().unwrap().into();
     let mute = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
