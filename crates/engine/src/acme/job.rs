@@ -123,6 +123,9 @@ impl Job {
     /// Knows what a process that ended has left. Whether that was in the middle of an order.
     async fn take_up(&self, office: &Office) -> bool {
         let stored = office.load(self.managed()).await;
+        if stored.has_led_to_what_is_stored() {
+            office.note(&self.managed(), &stored.state, true).await;
+        }
         let interrupted = stored.is_interrupted();
         self.know(stored.state);
         interrupted
