@@ -160,8 +160,10 @@ impl Ordering<'_> {
         tokio::time::sleep_until(Instant::now() + proofs.wait()).await;
         self.set_ready(order, proofs).await?;
         match order.poll_ready(&PATIENCE).await {
-            Ok(OrderStatus::Invalid) | Err(Error::Api(_)) => Err(self.why_invalid(order).await),
+            Ok(OrderStatus::Invalid) => Err(self.why_invalid(order).await),
             Ok(_) => Ok(()),
+            Err(_) if order.state().error.is_some() => Err(self.why_invalid(order).await),
+            // What was refused is the question, not the order.
             Err(error) => Err(self.authority.failure(error)),
         }
     }
