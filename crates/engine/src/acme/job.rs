@@ -140,6 +140,9 @@ impl Job {
     /// Knows what a process that ended has left.
     async fn take_up(&self, office: &Office) {
         let stored = office.load(self.managed()).await;
+        if stored.has_led_to_what_is_stored() {
+            office.note(&self.managed(), &stored.state, true).await;
+        }
         self.interrupted.store(stored.is_interrupted(), Atomic::Release);
         self.know(stored.state);
     }

@@ -29,7 +29,8 @@ async fn a_kill_at_any_point_loses_no_key_and_shows_none() {
             issued_before = issued(&rig.pebble).len();
         }
         // Where the machine has become slower, orders would never come to their end.
-        longest = if kind == Kind::Resumption { longest.mul_f64(1.1) } else { whole };
+        longest =
+            if kind == Kind::Resumption { longest.mul_f64(1.1).min(whole * 4) } else { whole };
         // Multiples of the golden ratio are spread evenly, however many there are.
         let point = longest.mul_f64((round as f64 * 0.618_034).fract());
         let vaned = cut_short(&rig, kind, point).await;

@@ -10,7 +10,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use super::LIMIT;
-use super::rig::{NAME, Rig, certs, now, renew, until_cert, until_failed};
+use super::rig::{NAME, Rig, certs, files, now, renew, until_cert, until_failed};
 
 /// The one order that is stored.
 fn stored_order(rig: &Rig) -> Value {
@@ -253,6 +253,30 @@ async fn what_nobody_wants_any_more_is_not_ordered_when_its_turn_comes() {
         .await;
     wait_a_little(&vaned).await;
     assert_eq!(4, rig.pebble.orders());
+}
+
+/// S4. A process that ends between its last two writes leaves an order that is over.
+#[tokio::test]
+async fn an_order_that_has_led_to_a_certificate_is_not_gone_on_with() {
+    let Some(rig) = Rig::usual().await else { return };
+    rig.one_site();
+    let mut vaned = rig.start().await;
+    let leaf = rig.issued(&vaned, NAME).await.leaf;
+    vaned.signal(Signal::TERM);
+    vaned.exit_status(LIMIT).await;
+    let pem = rig.stored("certificate.pem").pop().unwrap();
+    let text = fs::read_to_string(&pem).unwrap();
+    let key = &text[text.find("-----BEGIN").unwrap()..text.find("-----BEGIN CERT").unwrap()];
+    let account = files(&rig.state().join("acme/accounts")).pop().unwrap();
+    let account = account.file_stem().unwrap().to_str().unwrap();
+    let url = rig.pebble.directory_url().replace("/dir", "/my-order/over");
+    let left = json!({ "url": url, "account": account, "key": key, "names": [NAME],
+        "created": now() + 5 });
+    fs::write(pem.with_file_name("order.json"), left.to_string()).unwrap();
+    let vaned = rig.start().await;
+    until("the order to be forgotten", LIMIT, async || rig.stored("order.json").is_empty()).await;
+    assert_eq!(leaf, rig.issued(&vaned, NAME).await.leaf);
+    assert_eq!(1, rig.pebble.orders());
 }
 
 /// S4. An authority without memory knows neither account nor order; both are made again.

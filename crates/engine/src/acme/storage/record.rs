@@ -112,7 +112,8 @@ impl StoredCertificate {
         was_under_way && self.order.is_some() && !self.has_led_to_what_is_stored()
     }
 
-    fn has_led_to_what_is_stored(&self) -> bool {
+    /// Whether a process ended between storing a certificate and forgetting its order.
+    pub(crate) fn has_led_to_what_is_stored(&self) -> bool {
         let keys = self.order.as_ref().zip(self.pem.as_ref());
         keys.is_some_and(|(order, pem)| order.key.expose().trim() == pem.key.expose().trim())
     }
