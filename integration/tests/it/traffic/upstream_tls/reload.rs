@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::{LIMIT, Rig, Site, both, failure, on_loopback, server};
 
+/// S16. Connections to servers belong to the daemon.
 #[tokio::test]
 async fn connections_outlive_a_reload_that_does_not_concern_them() {
     for alpn in [&["h2"] as &[&str], &["http/1.1"]] {

@@ -125,7 +125,7 @@ async fn a_refusal_of_our_certificate_is_told_over_http2_as_well() {
     until_failed_with(&rig.vaned, "received fatal alert: CertificateRequired").await;
 }
 
-/// S16. What is not verified serves, and is said at each compile and for as long as it serves.
+/// What is not verified serves, and is said at each compile and for as long as it serves.
 #[tokio::test]
 async fn a_server_that_is_not_verified_serves_and_is_shown_everywhere() {
     let root = Arc::new(Authority::root("root"));
