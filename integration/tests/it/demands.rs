@@ -179,4 +179,8 @@ const DEMANDS: &[(&str, &str)] = &[
         "T12",
         "Handshakes succeed across replacements of their certificate, each with one that is valid at that moment.",
     ),
+    (
+        "T13",
+        "TLS towards servers: roots of the system or a file, names, a certificate of ours, versions by ALPN; what is not verified is said.",
+    ),
 ];
