@@ -52,4 +52,6 @@ pub mod registry;
 
 mod disk;
 
+pub mod sockets;
+
 pub mod settings;
