@@ -184,4 +184,8 @@ const DEMANDS: &[(&str, &str)] = &[
         "Handshakes succeed across replacements of their certificate, each with one that is valid at that moment.",
     ),
     ("T13", "A public scanner for weaknesses of TLS finds none above low on a site as it comes."),
+    (
+        "T14",
+        "TLS towards servers: roots of the system or a file, names, a certificate of ours, versions by ALPN; what is not verified is said.",
+    ),
 ];

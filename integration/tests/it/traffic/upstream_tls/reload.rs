@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::{LIMIT, Rig, Site, both, failure, on_loopback, server};
 
+/// S16. Connections to servers belong to the daemon.
 #[tokio::test]
 async fn connections_outlive_a_reload_that_does_not_concern_them() {
     for alpn in [&["h2"] as &[&str], &["http/1.1"]] {
@@ -22,6 +23,7 @@ async fn connections_outlive_a_reload_that_does_not_concern_them() {
     }
 }
 
+/// T14.
 #[tokio::test]
 async fn connections_end_with_the_authority_that_they_were_made_under() {
     for alpn in [&["h2"] as &[&str], &["http/1.1"]] {
@@ -72,6 +74,7 @@ async fn our_own_certificate_is_shown_anew_once_its_files_have_changed() {
     assert_eq!(200, rig.get("/bytes/1").await.status);
 }
 
+/// T14.
 #[tokio::test]
 async fn files_that_cannot_be_used_refuse_the_reload_and_what_served_goes_on() {
     let (site, rig) = both().await;

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use super::super::upstreams::Scripted;
 use super::{LIMIT, Rig, Site, Strict, both, failure, on_loopback, until_failed_with};
 
+/// T14.
 #[tokio::test]
 async fn a_server_under_the_ca_file_is_trusted_by_address_and_by_name() {
     let (site, rig) = both().await;
@@ -38,6 +39,7 @@ async fn a_server_is_trusted_at_its_ipv6_address() {
     assert_eq!(200, rig.get("/bytes/1").await.status);
 }
 
+/// T14.
 #[tokio::test]
 async fn a_certificate_that_does_not_verify_is_a_bad_gateway_and_the_log_says_why() {
     let (root, other) = (Arc::new(Authority::root("root")), Authority::root("other"));
@@ -61,6 +63,7 @@ async fn a_certificate_that_does_not_verify_is_a_bad_gateway_and_the_log_says_wh
     }
 }
 
+/// T14.
 #[tokio::test]
 async fn another_name_is_asked_for_and_verified_where_a_rule_says_so() {
     let root = Arc::new(Authority::root("root"));
@@ -76,6 +79,7 @@ async fn another_name_is_asked_for_and_verified_where_a_rule_says_so() {
     assert_eq!(Some("app.internal".to_owned()), asked);
 }
 
+/// T14.
 #[tokio::test]
 async fn our_own_certificate_is_shown_to_a_server_that_asks_for_one() {
     let (root, clients) = (Arc::new(Authority::root("root")), Authority::root("clients"));
@@ -125,7 +129,7 @@ async fn a_refusal_of_our_certificate_is_told_over_http2_as_well() {
     until_failed_with(&rig.vaned, "received fatal alert: CertificateRequired").await;
 }
 
-/// S16. What is not verified serves, and is said at each compile and for as long as it serves.
+/// T14. What is not verified serves, and is said at each compile and for as long as it serves.
 #[tokio::test]
 async fn a_server_that_is_not_verified_serves_and_is_shown_everywhere() {
     let root = Arc::new(Authority::root("root"));
@@ -154,6 +158,7 @@ async fn a_server_that_is_not_verified_serves_and_is_shown_everywhere() {
     assert!(shown.lines().any(|line| line == format!("not verified      {url}")), "{shown}");
 }
 
+/// T14.
 #[tokio::test]
 async fn servers_are_verified_with_the_roots_of_the_system_where_no_file_is_named() {
     let root = Arc::new(Authority::root("root"));

@@ -16,6 +16,7 @@ use super::super::rig::{get_with, post};
 use super::super::upgrades::Switching;
 use super::{LIMIT, Rig, Site, both, failure, http1_alone, on_loopback, server, until_failed_with};
 
+/// T14.
 #[tokio::test]
 async fn requests_at_once_share_the_connection_that_the_first_of_them_makes() {
     let (site, rig) = both().await;
@@ -40,6 +41,7 @@ async fn requests_at_once_share_the_connection_that_the_first_of_them_makes() {
     assert_eq!("https://example.com/gate/all", head.uri.to_string());
 }
 
+/// T14.
 #[tokio::test]
 async fn a_server_that_knows_http1_alone_gets_it_on_a_connection_that_is_kept() {
     for alpn in [&["http/1.1"] as &[&str], &[]] {
@@ -56,6 +58,7 @@ async fn a_server_that_knows_http1_alone_gets_it_on_a_connection_that_is_kept() 
     }
 }
 
+/// T14.
 #[tokio::test]
 async fn http2_is_not_spoken_to_a_server_that_does_not_offer_it() {
     for (alpn, status, why) in [
@@ -92,6 +95,7 @@ async fn each_rule_speaks_the_version_that_it_says_to_the_same_server() {
     assert_eq!((2, 3), (site.http1.count(), site.http2.count()));
 }
 
+/// T14.
 #[tokio::test]
 async fn a_websocket_goes_over_http1_and_its_neighbours_over_http2() {
     let (site, rig) = both().await;
