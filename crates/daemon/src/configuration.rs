@@ -125,6 +125,14 @@ fn bounded(path: &Path) -> io::Result<RawContent> {
     }
 }
 
+/// Opening a pipe would wait until somebody writes.
+fn openable(path: &str) -> io::Result<()> {
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("it is not a regular file"));
+    }
+    File::open(path).map(drop)
+}
+
 fn resolved(base: &Path, path: &str) -> Box<str> {
     let joined: PathBuf = base.join(path);
     joined.to_str().unwrap_or(path).into()
@@ -134,11 +142,7 @@ fn unreadable(graph: &FlowGraph) -> Vec<String> {
     let mut problems: Vec<_> = files::all(graph)
         .filter(|(kind, _)| *kind == FileUse::Body)
         .filter_map(|(_, path)| {
-            let problem = match File::open(path).and_then(|file| file.metadata()) {
-                Ok(found) if found.is_file() => return None,
-                Ok(_) => "it is not a regular file".to_owned(),
-                Err(error) => error.to_string(),
-            };
+            let problem = openable(path).err()?;
             Some(format!("cannot read the body file `{path}`: {problem}"))
         })
         .collect();

@@ -208,7 +208,9 @@ impl Acceptor {
                 Next::Stop => break,
             }
         }
-        if let Ok(socket) = socket.into_std() {
+        // What cannot be taken from the runtime is closed by the attempt.
+        let copy = socket.as_fd().try_clone_to_owned().map(std::net::TcpListener::from);
+        if let Ok(socket) = socket.into_std().or(copy) {
             self.leave(socket);
         }
     }
@@ -269,12 +271,14 @@ impl Acceptor {
 
     fn try_bind(&self) -> io::Result<TcpListener> {
         let address = self.inner.spec.address;
-        let (socket, source) = match self.shared.sockets.claim(address)? {
-            Some(claimed) => claimed,
-            None => (bind::tcp(address)?, Source::Bound),
+        let register = |socket: std::net::TcpListener| {
+            let local = socket.local_addr()?;
+            Ok((TcpListener::from_std(socket)?, local))
         };
-        let local = socket.local_addr()?;
-        let socket = TcpListener::from_std(socket)?;
+        let ((socket, local), source) = match self.shared.sockets.claim(address, register)? {
+            Some(claimed) => claimed,
+            None => (register(bind::tcp(address)?)?, Source::Bound),
+        };
         if source == Source::Bound {
             self.shared.sockets.keep(local, socket.as_fd());
         }

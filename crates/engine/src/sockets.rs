@@ -95,25 +95,29 @@ impl Sockets {
         Self { parked: Mutex::new(parked.collect()), keeper, ending: AtomicBool::new(false) }
     }
 
-    /// The socket for a listener on `address`, if one is there. It is ready to be used by a runtime.
+    /// What `register` makes of the socket for a listener on `address`, if one is there. The socket
+    /// stays here until that has gone well.
     ///
     /// # Errors
-    /// When it must not serve, and so nothing can listen there.
-    pub(crate) fn claim(&self, address: SocketAddr) -> io::Result<Option<(TcpListener, Source)>> {
+    /// When it must not serve, and so nothing can listen there; or when it cannot be registered.
+    pub(crate) fn claim<T>(
+        &self,
+        address: SocketAddr,
+        register: impl FnOnce(TcpListener) -> io::Result<T>,
+    ) -> io::Result<Option<(T, Source)>> {
         let mut parked = self.lock();
         let key = (Transport::Tcp, address);
-        match parked.remove(&key) {
-            None => Ok(None),
-            Some(Parked { source, socket: Ok(Socket::Tcp(socket)), .. }) => {
-                revive(&socket)?;
-                Ok(Some((socket, source)))
+        let Some(found) = parked.get_mut(&key) else { return Ok(None) };
+        found.is_reported = true;
+        let (source, registered) = match &found.socket {
+            Ok(Socket::Tcp(socket)) => (found.source, register(revived(socket)?)?),
+            other => {
+                let why = other.as_ref().err().cloned();
+                return Err(io::Error::other(why.unwrap_or_default()));
             }
-            Some(other) => {
-                let why = other.socket.as_ref().err().cloned();
-                parked.insert(key, Parked { is_reported: true, ..other });
-                Err(io::Error::other(why.unwrap_or_default()))
-            }
-        }
+        };
+        parked.remove(&key);
+        Ok(Some((registered, source)))
     }
 
     /// Puts back a socket that no listener serves from now on.
@@ -191,12 +195,13 @@ impl Sockets {
     }
 }
 
-/// A process that was killed while its listener went has left the filter of [`crate::bind`], and
-/// whoever holds a copy may have made it block.
-fn revive(socket: &TcpListener) -> io::Result<()> {
+/// A copy that is ready to be used by a runtime. A process that was killed while its listener went
+/// has left the filter of [`crate::bind`], and whoever holds a copy may have made it block.
+fn revived(socket: &TcpListener) -> io::Result<TcpListener> {
     // Fails where there is none.
     let _ = SockRef::from(socket).detach_filter();
-    socket.set_nonblocking(true)
+    socket.set_nonblocking(true)?;
+    socket.try_clone()
 }
 
 #[cfg(test)]
@@ -240,12 +245,22 @@ mod tests {
     fn a_socket_is_claimed_once_and_again_after_it_was_parked() {
         let (address, handed) = handed(Source::Inherited);
         let sockets = Sockets::new(Handed { sockets: vec![handed], keeper: None });
-        let (socket, source) = sockets.claim(address).unwrap().expect("it was handed over");
+        let (socket, source) = sockets.claim(address, Ok).unwrap().expect("it was handed over");
         assert_eq!(source, Source::Inherited);
-        assert!(sockets.claim(address).unwrap().is_none());
+        assert!(sockets.claim(address, Ok).unwrap().is_none());
         sockets.park(address, socket);
         sockets.settle();
-        assert!(sockets.claim(address).unwrap().is_some());
+        assert!(sockets.claim(address, Ok).unwrap().is_some());
+    }
+
+    #[test]
+    fn a_socket_that_cannot_be_registered_stays_for_the_next_attempt() {
+        let (address, handed) = handed(Source::Inherited);
+        let sockets = Sockets::new(Handed { sockets: vec![handed], keeper: None });
+        let failed = sockets.claim(address, |_| Err::<(), _>(io::ErrorKind::StorageFull.into()));
+        assert_eq!(failed.expect_err("it is passed on").kind(), io::ErrorKind::StorageFull);
+        std::net::TcpStream::connect(address).expect("it still listens");
+        assert!(sockets.claim(address, Ok).unwrap().is_some());
     }
 
     #[test]
@@ -254,7 +269,7 @@ mod tests {
         let handed = HandedSocket { socket: Err("it is both families".into()), ..handed };
         let sockets = Sockets::new(Handed { sockets: vec![handed], keeper: None });
         for _ in 0..2 {
-            let error = sockets.claim(address).expect_err("it is refused");
+            let error = sockets.claim(address, Ok).expect_err("it is refused");
             assert_eq!(error.to_string(), "it is both families");
         }
         assert_eq!(sockets.unclaimed().len(), 1);

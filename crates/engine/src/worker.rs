@@ -73,7 +73,7 @@ impl Workers {
     pub(crate) async fn pulse(&self) {
         for worker in &self.all {
             if worker.handle.spawn(async {}).await.is_err() {
-                std::future::pending().await
+                std::future::pending().await;
             }
         }
     }
@@ -89,7 +89,11 @@ impl Workers {
         }));
         let stop = self.stop.clone();
         let thread = std::thread::Builder::new().name(format!("worker-{index}"));
-        self.threads.push(thread.spawn(move || runtime.block_on(stop.cancelled()))?);
+        self.threads.push(thread.spawn(move || {
+            runtime.block_on(stop.cancelled());
+            // A lookup of a name that nobody answers must not keep the process.
+            runtime.shutdown_background();
+        })?);
         Ok(())
     }
 }
@@ -129,6 +133,25 @@ mod tests {
         assert!(pulse.await.is_err(), "a thread is stuck");
         drop(release);
         workers.pulse().await;
+    }
+
+    #[test]
+    fn the_end_waits_for_nothing_that_blocks() {
+        let workers = Workers::start(1).expect("threads can be started");
+        let (begun, begins) = mpsc::channel();
+        let (release, released) = mpsc::channel::<()>();
+        workers.all()[0].handle.spawn_blocking(move || {
+            begun.send(()).expect("somebody waits");
+            released.recv()
+        });
+        begins.recv().expect("it begins");
+        let (ended, ends) = mpsc::channel();
+        std::thread::spawn(move || {
+            drop(workers);
+            ended.send(())
+        });
+        ends.recv_timeout(Duration::from_secs(10)).expect("the end does not wait");
+        drop(release);
     }
 
     #[tokio::test]

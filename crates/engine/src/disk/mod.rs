@@ -1,6 +1,7 @@
 //! Files that are replaced as a whole or not at all, and are nobody else's to read.
 
 pub(crate) mod damage;
+pub(crate) mod named;
 
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Read as _, Write as _};

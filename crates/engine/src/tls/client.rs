@@ -12,6 +12,7 @@ use rustls::{ClientConfig, RootCertStore, SignatureScheme};
 use sha2::{Digest, Sha256};
 use vane_core::rules::upstream::UpstreamTls;
 
+use crate::disk::named;
 use crate::tls::certificate::Served;
 use crate::tls::provider;
 use crate::tls::unverified::Unverified;
@@ -111,7 +112,7 @@ impl ResolvesClientCert for Identity {
 
 fn identity(chain_path: &str, key_path: &str) -> Result<Identity, UnusableFile> {
     let bytes = |path: &str| {
-        std::fs::read(path)
+        named::read(path, named::PAIR)
             .map_err(|error| UnusableFile { path: path.into(), problem: error.to_string() })
     };
     let (chain, key) = (bytes(chain_path)?, bytes(key_path)?);
@@ -168,7 +169,7 @@ fn system() -> Result<RootCertStore, UnusableFile> {
 
 fn read(path: &str) -> Result<RootCertStore, UnusableFile> {
     let unusable = |problem: String| UnusableFile { path: path.into(), problem };
-    let bytes = std::fs::read(path).map_err(|error| unusable(error.to_string()))?;
+    let bytes = named::read(path, named::LIST).map_err(|error| unusable(error.to_string()))?;
     let mut roots = RootCertStore::empty();
     for root in CertificateDer::pem_slice_iter(&bytes) {
         let root = root.map_err(|error| unusable(format!("its PEM is broken: {error}")))?;

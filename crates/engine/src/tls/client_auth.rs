@@ -11,6 +11,7 @@ use rustls::server::danger::ClientCertVerifier;
 use sha2::{Digest, Sha256};
 use vane_core::rules::tls::ClientAuth;
 
+use crate::disk::named;
 use crate::tls::provider;
 
 /// How clients are verified, and a digest over what that depends on.
@@ -64,7 +65,7 @@ fn roots(auth: &ClientAuth, digest: &mut Sha256) -> Result<RootCertStore, Unusab
     let mut roots = RootCertStore::empty();
     for path in &auth.ca_files {
         let unusable = |problem: String| UnusableAuthority { path: path.clone(), problem };
-        let bytes = std::fs::read(&**path).map_err(|error| unusable(error.to_string()))?;
+        let bytes = named::read(path, named::LIST).map_err(|error| unusable(error.to_string()))?;
         digest.update(&bytes);
         let before = roots.len();
         for root in CertificateDer::pem_slice_iter(&bytes) {
@@ -85,7 +86,7 @@ fn revocation_lists(
     let mut lists = Vec::new();
     for path in &auth.crl_files {
         let unusable = |problem: String| UnusableAuthority { path: path.clone(), problem };
-        let bytes = std::fs::read(&**path).map_err(|error| unusable(error.to_string()))?;
+        let bytes = named::read(path, named::LIST).map_err(|error| unusable(error.to_string()))?;
         digest.update(&bytes);
         let before = lists.len();
         for list in CertificateRevocationListDer::pem_slice_iter(&bytes) {

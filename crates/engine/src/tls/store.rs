@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use arc_swap::ArcSwapOption;
 use vane_core::rules::tls::{Certificate, CertificateSource};
 
+use crate::disk::named;
 use crate::tls::certificate::{CertificateProblem, Served};
 
 /// Every certificate that a graph in use refers to.
@@ -105,7 +106,7 @@ impl Live {
 
 fn read(chain_path: &str, key_path: &str) -> Result<Served, UnusableFiles> {
     let bytes = |path: &str| {
-        std::fs::read(path).map_err(|error| UnusableFiles {
+        named::read(path, named::PAIR).map_err(|error| UnusableFiles {
             path: path.into(),
             problem: FileProblem::Unreadable(error),
         })
