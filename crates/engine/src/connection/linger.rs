@@ -61,6 +61,7 @@ async fn forget(stream: &mut TcpStream, pause: Duration, time: Duration) {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::AsyncWriteExt;
     use tokio::net::TcpListener;
 
     use super::*;
