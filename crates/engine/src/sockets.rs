@@ -99,17 +99,20 @@ impl Sockets {
     pub(crate) fn claim(&self, address: SocketAddr) -> io::Result<Option<(TcpListener, Source)>> {
         let mut parked = self.lock();
         let key = (Transport::Tcp, address);
+        let Some(found) = parked.get_mut(&key) else { return Ok(None) };
+        match &found.socket {
+            Ok(Socket::Tcp(socket)) => revive(socket)?,
+            Ok(Socket::Udp(_)) => return Ok(None),
+            Err(why) => {
+                found.is_reported = true;
+                return Err(io::Error::other(why.clone()));
+            }
+        }
         match parked.remove(&key) {
-            None => Ok(None),
             Some(Parked { source, socket: Ok(Socket::Tcp(socket)), .. }) => {
-                revive(&socket)?;
                 Ok(Some((socket, source)))
             }
-            Some(other) => {
-                let why = other.socket.as_ref().err().cloned();
-                parked.insert(key, Parked { is_reported: true, ..other });
-                Err(io::Error::other(why.unwrap_or_default()))
-            }
+            _ => Ok(None),
         }
     }
 
