@@ -12,9 +12,9 @@ use std::time::{Duration, SystemTime};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use rcgen::{
-    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DnType,
-    ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams,
-    SanType, SerialNumber,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer,
+    CrlDistributionPoint, DnType, ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyPair,
+    KeyUsagePurpose, RevokedCertParams, SanType, SerialNumber,
 };
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
@@ -107,6 +107,7 @@ pub struct Spec {
     key: KeyKind,
     valid: Range<SystemTime>,
     usage: ExtendedKeyUsagePurpose,
+    revocations: Option<String>,
 }
 
 #[derive(Debug, Clone)]
@@ -130,6 +131,7 @@ impl Spec {
             key: KeyKind::EcdsaP256,
             valid: days(-1, 89),
             usage: ExtendedKeyUsagePurpose::ServerAuth,
+            revocations: None,
         }
     }
 
@@ -163,6 +165,12 @@ impl Spec {
         self
     }
 
+    /// Says where the list of what was revoked would be found.
+    pub fn revocations_at(mut self, url: &str) -> Self {
+        self.revocations = Some(url.to_owned());
+        self
+    }
+
     fn params(&self) -> CertificateParams {
         let mut params = CertificateParams::default();
         params.distinguished_name = rcgen::DistinguishedName::new();
@@ -174,6 +182,8 @@ impl Spec {
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![self.usage.clone()];
         params.use_authority_key_identifier_extension = true;
+        let place = |url: &String| CrlDistributionPoint { uris: vec![url.clone()] };
+        params.crl_distribution_points = self.revocations.iter().map(place).collect();
         params
     }
 }

@@ -61,12 +61,13 @@ impl Flow {
         if self.tls.is_some() { "https" } else { "http" }
     }
 
-    /// Whether requests for `host` may come over this connection.
+    /// Whether requests for `host` may come over this connection. One that names no host is for
+    /// the one that the connection is for.
     pub(crate) fn may_carry(&self, host: &str) -> bool {
         let Some(tls) = &self.tls else { return true };
         let hello = self.facts.first_bytes.as_ref();
         let asked = hello.and_then(|hello| hello.sni.as_deref());
-        asked == Some(host) || tls.linked.may_carry(&tls.chosen, host)
+        host.is_empty() || asked == Some(host) || tls.linked.may_carry(&tls.chosen, host)
     }
 
     /// Whether the handshake was what a rule wants of it.

@@ -183,4 +183,5 @@ const DEMANDS: &[(&str, &str)] = &[
         "T12",
         "Handshakes succeed across replacements of their certificate, each with one that is valid at that moment.",
     ),
+    ("T13", "A public scanner for weaknesses of TLS finds none above low on a site as it comes."),
 ];

@@ -23,7 +23,7 @@ use crate::upstream::answer::{AnswerBody, Lease};
 use crate::upstream::connect::Stream;
 use crate::upstream::failure::{Failure, FailureKind, Lost, is_idempotent};
 use crate::upstream::http1::{Http1, Sent};
-use crate::upstream::http2::{self, Http2};
+use crate::upstream::http2::Http2;
 use crate::upstream::origin::{Origin, Secure};
 use crate::upstream::pool::Pool;
 
@@ -184,7 +184,7 @@ impl Exchange<'_> {
         if !http2 {
             return Ok(Connected::Http1(Box::new(Http1::handshake(stream).await?)));
         }
-        let sender = http2::handshake(stream).await?;
+        let sender = Http2::handshake(stream).await?;
         self.pool.put_http2(self.origin.id, sender.clone());
         Ok(Connected::Http2(sender))
     }
@@ -299,7 +299,7 @@ impl Exchange<'_> {
         if self.origin.secure.is_some() && !agreed {
             return Err(Failure::with(FailureKind::Tls, "the server does not offer HTTP/2"));
         }
-        let sender = http2::handshake(stream).await?;
+        let sender = Http2::handshake(stream).await?;
         self.pool.put_http2(self.origin.id, sender.clone());
         Ok(sender)
     }
@@ -313,9 +313,10 @@ impl Exchange<'_> {
             // hyper does not tell of interim answers over HTTP/2, so none is waited for.
             body.release();
         }
-        let sent = pin!(sender.try_send_request(*request));
+        let sent = pin!(sender.send(*request));
         let timer = pin!(tokio::time::sleep_until(Instant::now()));
-        let response = self.in_time(sent, timer).await?;
+        let response = self.in_time(sent, timer).await;
+        let response = response.map_err(|(failure, unsent)| (sender.explain(failure), unsent))?;
         let body = |incoming| AnswerBody::new(incoming, None, self.timeouts.idle);
         Ok(Answer::Response(response.map(body)))
     }

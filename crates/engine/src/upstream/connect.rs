@@ -16,10 +16,10 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
 use vane_core::value::endpoint::{Endpoint, Host};
 
 use crate::upstream::failure::{Failure, FailureKind};
+use crate::upstream::secured::{Alert, Secured};
 
 /// A connection to a server.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ pub(crate) enum Stream {
     /// Over a Unix socket.
     Unix(UnixStream),
     /// Over TLS.
-    Tls(Box<TlsStream<TcpStream>>),
+    Tls(Box<Secured>),
 }
 
 impl Stream {
@@ -82,7 +82,7 @@ impl Stream {
         match tokio::time::timeout_at(deadline, handshake).await {
             Ok(Ok(stream)) => {
                 let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-                Ok((Self::Tls(Box::new(stream)), http2))
+                Ok((Self::Tls(Box::new(Secured::new(stream))), http2))
             }
             Ok(Err(error)) => Err(Failure::handshake(error)),
             Err(_) => Err(Failure::new(FailureKind::ConnectTimeout)),
@@ -93,11 +93,19 @@ impl Stream {
     pub(crate) fn reset_on_close(&self) {
         let stream = match self {
             Self::Tcp(stream) => stream,
-            Self::Tls(stream) => stream.get_ref().0,
+            Self::Tls(stream) => stream.tcp(),
             Self::Unix(_) => return,
         };
         // Fails only on a socket that is gone already.
         let _ = stream.set_zero_linger();
+    }
+
+    /// The alert that it has ended with; nothing where TLS is not spoken.
+    pub(crate) fn alert(&self) -> Option<Alert> {
+        match self {
+            Self::Tls(stream) => Some(stream.alert()),
+            Self::Tcp(_) | Self::Unix(_) => None,
+        }
     }
 
     /// A second handle on the same socket, for [`is_quiet`].
@@ -105,7 +113,7 @@ impl Stream {
         match self {
             Self::Tcp(stream) => stream.as_fd().try_clone_to_owned(),
             Self::Unix(stream) => stream.as_fd().try_clone_to_owned(),
-            Self::Tls(stream) => stream.get_ref().0.as_fd().try_clone_to_owned(),
+            Self::Tls(stream) => stream.tcp().as_fd().try_clone_to_owned(),
         }
     }
 }

@@ -7,6 +7,8 @@ use std::io;
 
 use http::Method;
 
+use crate::upstream::secured::tls_error;
+
 /// An exchange with a server that did not come to an answer.
 #[derive(Debug)]
 pub(crate) struct Failure {
@@ -99,7 +101,6 @@ impl Failure {
         let kind = if error.is_parse() || error.is_parse_status() {
             FailureKind::Protocol
         } else if is_alert(&error) {
-            // In TLS 1.3 a server refuses our certificate when the handshake is over for us.
             FailureKind::Alert
         } else {
             FailureKind::Terminated
@@ -108,14 +109,9 @@ impl Failure {
     }
 }
 
-/// Over HTTP/2 only the words of an alert come through, and it counts as the end that it is.
 fn is_alert(error: &hyper::Error) -> bool {
     let tls = error.source().and_then(|cause| tls_error(cause.downcast_ref()?));
     matches!(tls, Some(rustls::Error::AlertReceived(_)))
-}
-
-fn tls_error(error: &io::Error) -> Option<&rustls::Error> {
-    error.get_ref()?.downcast_ref()
 }
 
 impl fmt::Display for Failure {

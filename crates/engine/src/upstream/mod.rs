@@ -8,3 +8,4 @@ pub(crate) mod http1;
 pub(crate) mod http2;
 pub(crate) mod origin;
 pub(crate) mod pool;
+pub(crate) mod secured;

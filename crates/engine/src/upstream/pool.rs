@@ -108,7 +108,6 @@ mod tests {
 
     use super::*;
     use crate::upstream::connect::Stream;
-    use crate::upstream::http2;
 
     #[tokio::test]
     async fn an_http2_connection_that_nobody_uses_is_not_kept_for_ever() {
@@ -116,7 +115,7 @@ mod tests {
         let addr = listener.local_addr().expect("a bound socket");
         let stream = TcpStream::connect(addr).await.expect("it listens");
         let pool = Pool::default();
-        pool.put_http2(1, http2::handshake(Stream::Tcp(stream)).await.expect("it stands"));
+        pool.put_http2(1, Http2::handshake(Stream::Tcp(stream)).await.expect("it stands"));
         let begun = Instant::now();
         pool.sweep(begun + IDLE_TIME / 2);
         assert!(pool.http2(1).is_some());

@@ -29,6 +29,19 @@ async fn a_slow_handshake_is_ended_in_time() {
     assert!(site.shown("a.test").await.is_ok());
 }
 
+/// T9. A client that breaks off in the middle is counted as that, and nothing waits for it.
+#[tokio::test]
+async fn a_client_that_breaks_off_is_counted() {
+    let site = Site::of(site(says("x"))).await;
+    for number in 1..=3 {
+        let mut client = RawClient::connect(site.addr).await.unwrap();
+        client.send(hello().await).await.unwrap();
+        client.read_exactly(1).await.unwrap();
+        client.reset();
+        site.until_counted("broken", number).await;
+    }
+}
+
 /// T9. One that drips gets no more time.
 #[tokio::test]
 async fn a_handshake_that_drips_gets_no_more_time() {

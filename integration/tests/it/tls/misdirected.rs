@@ -21,7 +21,7 @@ impl Hosts {
     }
 
     /// A rule for that host with a certificate of these names.
-    fn add(mut self, name: &str, host: Value, sans: &[&str], tls: &Value) -> Self {
+    fn add(mut self, name: &str, host: &Value, sans: &[&str], tls: &Value) -> Self {
         let issued = self.root.server(sans);
         issued.write(&self.config.path(), name, integration::certs::KeyForm::Pkcs8);
         let mut rule = on_loopback(json!({ "respond": { "body": name } }));
@@ -53,9 +53,9 @@ async fn assert_statuses(site: &Site, name: &str, expected: &[(&str, u16)]) {
 async fn a_host_that_the_certificate_does_not_cover_is_sent_away() {
     let none = json!({});
     let hosts = Hosts::new()
-        .add("ab", json!(["a.test", "b.test"]), &["a.test", "b.test", "*.w.test"], &none)
-        .add("c", json!("c.test"), &["c.test"], &none)
-        .add("w", json!("own.w.test"), &["own.w.test"], &none);
+        .add("ab", &json!(["a.test", "b.test"]), &["a.test", "b.test", "*.w.test"], &none)
+        .add("c", &json!("c.test"), &["c.test"], &none)
+        .add("w", &json!("own.w.test"), &["own.w.test"], &none);
     let site = Site::of(hosts.config).await;
     let expected = [
         ("a.test", 200),
@@ -80,10 +80,10 @@ async fn a_host_with_other_terms_is_sent_away() {
     let all = &["open.test", "asks.test", "wants.test", "new.test"];
     let auth = |mode: &str| json!({ "client_auth": { "mode": mode, "ca_files": "ca.pem" } });
     let hosts = Hosts::new()
-        .add("open", json!("open.test"), all, &json!({}))
-        .add("wants", json!("wants.test"), all, &auth("require"))
-        .add("asks", json!("asks.test"), all, &auth("request"))
-        .add("new", json!("new.test"), all, &json!({ "min_version": "1.3" }));
+        .add("open", &json!("open.test"), all, &json!({}))
+        .add("wants", &json!("wants.test"), all, &auth("require"))
+        .add("asks", &json!("asks.test"), all, &auth("request"))
+        .add("new", &json!("new.test"), all, &json!({ "min_version": "1.3" }));
     let alice = hosts.root.issue(&Spec::client("alice"));
     let site = Site::of(hosts.config).await;
     let others = |own: &'static str| {
@@ -100,6 +100,16 @@ async fn a_host_with_other_terms_is_sent_away() {
     }
 }
 
+/// T8. A request of HTTP/1.0 that names no host is for the host of its connection.
+#[tokio::test]
+async fn a_request_without_a_host_is_not_sent_away() {
+    let site = Site::ruled(json!({ "respond": { "body": "{tls.sni}" } })).await;
+    let mut client = site.https().await;
+    client.send("GET / HTTP/1.0\r\n\r\n").await.unwrap();
+    let answer = client.read_response().await.unwrap();
+    assert_eq!((200, "a.test"), (answer.status, &*answer.text()));
+}
+
 /// T8. The same where the other terms are those of the default, which a handshake for a name that
 /// nobody else serves would have got.
 #[tokio::test]
@@ -107,8 +117,8 @@ async fn a_host_that_the_default_would_have_served_on_other_terms_is_sent_away()
     let wants = json!({ "default": true,
         "client_auth": { "mode": "require", "ca_files": "ca.pem" } });
     let hosts = Hosts::new()
-        .add("open", json!("open.test"), &["open.test", "*.test"], &json!({}))
-        .add("rest", Value::Null, &["rest.test"], &wants);
+        .add("open", &json!("open.test"), &["open.test", "*.test"], &json!({}))
+        .add("rest", &Value::Null, &["rest.test"], &wants);
     let site = Site::of(hosts.config).await;
     assert_statuses(&site, "open.test", &[("open.test", 200), ("other.test", 421)]).await;
 }
@@ -116,9 +126,9 @@ async fn a_host_that_the_default_would_have_served_on_other_terms_is_sent_away()
 /// T8. On a connection that the default serves, every host is welcome that it would have served.
 #[tokio::test]
 async fn the_default_takes_every_host_of_its_own() {
-    let hosts = Hosts::new().add("named", json!("named.test"), &["named.test"], &json!({})).add(
+    let hosts = Hosts::new().add("named", &json!("named.test"), &["named.test"], &json!({})).add(
         "rest",
-        Value::Null,
+        &Value::Null,
         &["rest.test"],
         &json!({ "default": true }),
     );

@@ -11,6 +11,7 @@ mod misdirected;
 mod names;
 mod replacing;
 mod secrets;
+mod testssl;
 mod tickets;
 mod tunnels;
 

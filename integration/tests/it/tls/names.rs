@@ -9,7 +9,7 @@ use super::{Site, on_loopback, pair, pair_with};
 const REFUSED: TlsFailure = TlsFailure::Alert(AlertDescription::UnrecognisedName);
 
 /// A rule for paths below its own name, so that none is in front of another.
-fn rule(name: &str, host: Option<&str>, tls: Value) -> Value {
+fn rule(name: &str, host: Option<&str>, tls: &Value) -> Value {
     let mut matched = json!({ "http.path": { "prefix": format!("/{name}") } });
     if let Some(host) = host {
         matched["http.host"] = json!(host);
@@ -31,7 +31,7 @@ impl Names {
     fn add(mut self, name: &str, host: Option<&str>, tls: &Value, sans: &[&str]) -> (Self, Issued) {
         let issued = self.root.server(sans);
         issued.write(&self.config.path(), name, KeyForm::Pkcs8);
-        self.config = self.config.rule(name, rule(name, host, pair_with(name, tls)));
+        self.config = self.config.rule(name, rule(name, host, &pair_with(name, tls)));
         (self, issued)
     }
 }
@@ -95,7 +95,7 @@ async fn the_default_serves_every_other_name_and_none() {
 async fn intermediates_are_sent_along() {
     let root = Authority::root("root");
     let issued = root.intermediate("between").server(&["a.test"]);
-    let config = ConfigDir::new().rule("a", rule("a", Some("a.test"), pair("a")));
+    let config = ConfigDir::new().rule("a", rule("a", Some("a.test"), &pair("a")));
     issued.write(&config.path(), "a", KeyForm::Pkcs8);
     let site = Site::of(config).await;
     let trusting = TlsClient::builder().roots(&[root.der()]).build();
@@ -109,7 +109,7 @@ async fn a_listener_serves_its_own_certificates_alone() {
     let names = Names::new();
     let (names, first) = names.add("first", Some("a.test"), &json!({}), &["a.test"]);
     let (names, second) = names.add("second", Some("b.test"), &json!({}), &["a.test"]);
-    let mut moved = rule("second", Some("b.test"), pair_with("second", &json!({})));
+    let mut moved = rule("second", Some("b.test"), &pair_with("second", &json!({})));
     moved["listen"] = json!("127.0.0.2:0");
     moved["tls"]["names"] = json!("a.test");
     let config = names.config.rule("second", moved);

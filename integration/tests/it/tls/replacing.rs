@@ -81,7 +81,7 @@ async fn a_pair_that_cannot_be_used_leaves_the_one_from_before() {
     site.until_shown("a.test", &first).await;
     let other = issued();
     let half = &other.chain_pem()[..200];
-    let bad: [(&str, &dyn Fn(&Path)); 6] = [
+    let bad: [(&str, Spoil<'_>); 6] = [
         ("the key is not that of the certificate", &|dir| put(dir, "site.pem", &other.chain_pem())),
         ("its PEM is broken", &|dir| put(dir, "site.pem", half)),
         ("there is no certificate in it", &|dir| put(dir, "site.pem", "")),
@@ -106,6 +106,9 @@ async fn a_pair_that_cannot_be_used_leaves_the_one_from_before() {
     assert_eq!(json!(["unchanged", []]), json!([told["outcome"], told["diagnostics"]]));
     assert_eq!(1, site.generation().await);
 }
+
+/// Makes a pair unusable.
+type Spoil<'a> = &'a dyn Fn(&Path);
 
 /// The log, whoever reloads, and the view of certificates say what is wrong.
 async fn assert_is_told(site: &Site, problem: &str) {
@@ -134,6 +137,25 @@ async fn a_daemon_without_a_usable_pair_does_not_start() {
     assert_eq!(Some(1), vaned.exit_status(LIMIT).await.code());
     let said = vaned.log_lines().join("\n");
     assert!(said.contains("site.key") && said.contains("no key in it"), "{said}");
+}
+
+/// T4. A new rule has nothing from before either: its reload is refused, and names the file. The
+/// certificates that serve go on, whatever became of their files meanwhile.
+#[tokio::test]
+async fn a_new_rule_without_a_usable_pair_refuses_the_reload() {
+    let site = Site::ruled(says("x")).await;
+    let before = site.shown("a.test").await;
+    let mut rule = on_loopback(json!({ "match": { "http.host": "new.test" }, "respond": {} }));
+    rule["tls"] = pair("new");
+    site.config.write("site.pem", "spoilt");
+    site.config.write_rule("new", rule);
+    let refused = site.vaned.manage("reload", json!({})).await.unwrap_err().to_string();
+    assert!(refused.contains("new.pem") && refused.contains("cannot read"), "{refused}");
+    assert_eq!((before, 1), (site.shown("a.test").await, site.generation().await));
+    let next = Authority::root("root").server(&["new.test"]);
+    site.write("new", &next);
+    site.until_shown("new.test", &next).await;
+    assert!(site.shown("a.test").await.is_ok());
 }
 
 /// T4. S15. No connection notices: neither one that idles, nor one with an answer under way, nor

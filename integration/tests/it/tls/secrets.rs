@@ -74,7 +74,7 @@ async fn nothing_secret_is_said() {
     secrets.add("the binding", binding);
     secrets.add("the TSIG key", tsig);
     secrets.add_text("the token", token);
-    let config = with_everything(URL_SAFE_NO_PAD.encode(binding), STANDARD.encode(tsig));
+    let config = with_everything(&URL_SAFE_NO_PAD.encode(binding), &STANDARD.encode(tsig));
     issued.write(&config.path(), "site", KeyForm::Pkcs8);
     let builder = Vaned::builder(&config).env("VANE_LOG", "trace").env("VANE_WORKERS", "1");
     let vaned = builder.env("CLOUDFLARE", token).start().await;
@@ -153,7 +153,7 @@ async fn assert_answers(site: &Site, secrets: &Secrets, token: &str) {
 }
 
 /// A configuration with everything in it that is secret.
-fn with_everything(binding: String, tsig: String) -> ConfigDir {
+fn with_everything(binding: &str, tsig: &str) -> ConfigDir {
     let directory = "https://127.0.0.1:1/dir";
     let update =
         json!({ "rfc2136": { "server": "127.0.0.1:1", "key_name": "vane", "key_secret": tsig } });

@@ -1,4 +1,4 @@
-use std::fs;
+use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
@@ -43,6 +43,10 @@ async fn with_state(config: ConfigDir, state: &Path) -> Site {
     Site::with(config, &[("VANE_STATE_DIR", state.to_str().unwrap())]).await
 }
 
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o7777
+}
+
 async fn end(mut site: Site) -> ConfigDir {
     site.vaned.signal(Signal::TERM);
     assert_eq!(Some(0), site.vaned.exit_status(LIMIT).await.code());
@@ -77,7 +81,6 @@ async fn sessions_are_resumed_over_a_restart_with_the_same_state() {
     let clients = Clients::new();
     let site = with_state(site(says("x")), kept.path()).await;
     clients.assert_resumed(&site, false).await;
-    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
     let file = kept.path().join("tls/ticket-keys");
     assert_eq!((0o600, 0o700), (mode(&file), mode(file.parent().unwrap())));
 
@@ -100,7 +103,10 @@ async fn a_damaged_file_of_keys_costs_a_handshake() {
         let site = with_state(config, state.path()).await;
         clients.assert_resumed(&site, false).await;
         config = end(site).await;
-        fs::write(state.path().join("tls/ticket-keys"), damage).unwrap();
+        let file = state.path().join("tls/ticket-keys");
+        assert_eq!(0o600, mode(&file));
+        fs::write(&file, damage).unwrap();
+        fs::set_permissions(&file, Permissions::from_mode(0o644)).unwrap();
     }
     let site = with_state(config, state.path()).await;
     clients.assert_resumed(&site, false).await;

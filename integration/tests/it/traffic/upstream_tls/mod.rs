@@ -52,11 +52,11 @@ impl Site {
 
     /// A daemon with that action, and the authority as `ca.pem`.
     async fn rig_with(&self, forward: Value) -> Rig {
-        Rig::of(self.config(forward)).await
+        Rig::of(self.config(&forward)).await
     }
 
     /// The configuration of such a daemon.
-    fn config(&self, forward: Value) -> ConfigDir {
+    fn config(&self, forward: &Value) -> ConfigDir {
         let rule = on_loopback(json!({ "forward": forward }));
         ConfigDir::new().file("ca.pem", &self.root.pem()).rule("all", rule)
     }

@@ -62,7 +62,7 @@ async fn our_own_certificate_is_shown_anew_once_its_files_have_changed() {
     let mut forward = site.forward();
     forward["tls"]["client_cert_file"] = json!("own.pem");
     forward["tls"]["client_key_file"] = json!("own.key");
-    let config = site.config(forward);
+    let config = site.config(&forward);
     let stranger = Authority::root("strangers").issue(&Spec::client("vane"));
     stranger.write(&config.path(), "own", KeyForm::Pkcs8);
     let rig = Rig::of(config).await;
@@ -101,7 +101,7 @@ async fn files_that_cannot_be_used_refuse_the_reload_and_what_served_goes_on() {
 #[tokio::test]
 async fn a_refused_reload_leaves_what_is_trusted_as_it_was() {
     let site = Site::start(&["http/1.1"]).await;
-    let config = site.config(site.forward()).file("other.pem", &site.root.pem());
+    let config = site.config(&site.forward()).file("other.pem", &site.root.pem());
     let mut other = on_loopback(json!({ "forward": site.forward() }));
     other["match"] = json!({ "http.path": "/other" });
     other["forward"]["tls"]["ca_file"] = json!("other.pem");

@@ -76,7 +76,7 @@ async fn http2_is_not_spoken_to_a_server_that_does_not_offer_it() {
 #[tokio::test]
 async fn each_rule_speaks_the_version_that_it_says_to_the_same_server() {
     let site = Site::start(&["h2", "http/1.1"]).await;
-    let config = site.config(site.forward());
+    let config = site.config(&site.forward());
     for version in ["1.1", "2"] {
         let mut rule = on_loopback(json!({ "forward": site.forward() }));
         rule["match"] = json!({ "http.path": { "prefix": format!("/{version}") } });
@@ -129,7 +129,7 @@ async fn a_switch_of_protocols_over_tls_loses_no_byte_in_either_direction() {
     let config = server(&root, &["h2", "http/1.1"]);
     let front = TlsFront::start(config, origin.addr, origin.addr).await;
     let site = Site { front, ..Site::start(&[]).await };
-    let config = site.config(site.forward());
+    let config = site.config(&site.forward());
     config.write("ca.pem", &root.pem());
     let rig = Rig::of(config).await;
     let mut client = rig.client().await;
