@@ -177,6 +177,7 @@ impl Handover {
         command.env("LISTEN_FDS", self.count.to_string());
         command.env("LISTEN_FDNAMES", self.names);
         command.env("NOTIFY_SOCKET", self.notify);
+        command.env("FDSTORE", "64");
         self.stdin.into()
     }
 }

@@ -119,7 +119,8 @@ impl Boot {
         world: &Arc<World>,
     ) -> Result<Option<ManagementSocket>, Refused> {
         let settings = &self.environment.management;
-        let socket = match self.activation.management(&settings.path) {
+        let inherited = self.activation.management(&settings.path).map_err(system)?;
+        let socket = match inherited {
             Some(inherited) => Some(ManagementSocket::from_std(inherited)),
             None => take_socket(settings).await?,
         };

@@ -19,6 +19,7 @@ use vane_engine::sockets::Keeper;
 pub(crate) struct Supervisor {
     socket: Option<UnixDatagram>,
     patience: Option<Duration>,
+    has_store: bool,
 }
 
 impl Supervisor {
@@ -29,7 +30,8 @@ impl Supervisor {
             let failed = |error| tracing::warn!(name, %error, "NOTIFY_SOCKET cannot be reached");
             connect(name).map_err(failed).ok()
         });
-        Self { socket, patience: patience(variables, std::process::id()) }
+        let patience = patience(variables, std::process::id());
+        Self { socket, patience, has_store: has_store(variables) }
     }
 
     /// Whether somebody is told.
@@ -97,16 +99,21 @@ impl Keeper for Supervisor {
     fn forget(&self, address: SocketAddr) {
         self.tell(&format!("FDSTOREREMOVE=1\nFDNAME={}\n", kept_name(address)));
     }
+
+    fn has_room(&self) -> bool {
+        self.has_store
+    }
 }
 
-/// Whether a descriptor of that name comes from the store.
-pub(crate) fn is_kept(name: &str) -> bool {
-    name.starts_with(KEPT)
+/// Whether a socket of that name and address comes from the store. A unit may be called
+/// `vaned-tcp-443.socket`, so the beginning of the name is not enough.
+pub(crate) fn is_kept(name: &str, address: SocketAddr) -> bool {
+    name == kept_name(address)
 }
 
 /// The name of a socket in the store, which must not have a colon.
 fn kept_name(address: SocketAddr) -> String {
-    format!("{KEPT}{}", address.to_string().replace(':', "."))
+    format!("vaned-tcp-{}", address.to_string().replace(':', "."))
 }
 
 fn connect(name: &str) -> io::Result<UnixDatagram> {
@@ -127,12 +134,18 @@ fn patience(variables: &BTreeMap<String, String>, own: u32) -> Option<Duration> 
     Some(Duration::from_micros(microseconds))
 }
 
+/// Managers before systemd 254 never say that they have a store, and no manager has one unless the
+/// unit asks for it.
+fn has_store(variables: &BTreeMap<String, String>) -> bool {
+    let size = variables.get("FDSTORE").and_then(|text| text.parse::<u64>().ok());
+    size.is_some_and(|size| size > 0)
+}
+
 /// A line break would begin another assignment.
 fn line(status: &str) -> String {
     status.replace(['\n', '\r'], " ")
 }
 
-const KEPT: &str = "vaned-tcp-";
 /// A manager that takes nothing holds the daemon up for no longer.
 const LIMIT: Duration = Duration::from_secs(1);
 
@@ -192,11 +205,20 @@ mod tests {
     }
 
     #[test]
+    fn a_store_is_relied_on_only_where_the_manager_says_that_there_is_room() {
+        assert!(Supervisor::of(&variables(&[("FDSTORE", "16")])).has_room());
+        for without in [&[][..], &[("FDSTORE", "0")], &[("FDSTORE", "x")]] {
+            assert!(!Supervisor::of(&variables(without)).has_room(), "{without:?}");
+        }
+    }
+
+    #[test]
     fn a_name_in_the_store_has_no_colon_and_is_known_again() {
         for address in ["127.0.0.1:80", "[::]:443"] {
-            let name = kept_name(address.parse().expect("an address"));
-            assert!(!name.contains(':') && is_kept(&name), "{name}");
+            let address = address.parse().expect("an address");
+            let name = kept_name(address);
+            assert!(!name.contains(':') && is_kept(&name, address), "{name}");
+            assert!(!is_kept("vaned.socket", address));
         }
-        assert!(!is_kept("vaned.socket"));
     }
 }

@@ -28,7 +28,7 @@ pub mod program;
 
 mod tunnel;
 
-pub mod acme;
+mod acme;
 
 pub mod snapshot;
 

@@ -62,6 +62,9 @@ pub trait Keeper: Debug + Send + Sync {
 
     /// The listener on `address` goes, and its socket with it.
     fn forget(&self, address: SocketAddr);
+
+    /// Whether it is known to have room for copies; without that, one may have come to nothing.
+    fn has_room(&self) -> bool;
 }
 
 /// The sockets that no listener serves, by what a listener asks for.
@@ -147,7 +150,10 @@ impl Sockets {
     pub(crate) fn is_left(&self, source: Source) -> bool {
         match source {
             Source::Inherited => true,
-            Source::Bound | Source::Kept => self.is_ending() && self.keeper.is_some(),
+            Source::Kept => self.is_ending(),
+            Source::Bound => {
+                self.is_ending() && self.keeper.as_ref().is_some_and(|keeper| keeper.has_room())
+            }
         }
     }
 
@@ -203,15 +209,22 @@ mod tests {
     use super::*;
 
     #[derive(Debug, Default)]
-    struct Notes(Mutex<Vec<String>>);
+    struct Notes {
+        told: Mutex<Vec<String>>,
+        has_room: bool,
+    }
 
     impl Keeper for Notes {
         fn keep(&self, address: SocketAddr, _: BorrowedFd<'_>) {
-            self.0.lock().unwrap().push(format!("+{address}"));
+            self.told.lock().unwrap().push(format!("+{address}"));
         }
 
         fn forget(&self, address: SocketAddr) {
-            self.0.lock().unwrap().push(format!("-{address}"));
+            self.told.lock().unwrap().push(format!("-{address}"));
+        }
+
+        fn has_room(&self) -> bool {
+            self.has_room
         }
     }
 
@@ -262,18 +275,23 @@ mod tests {
         assert_eq!(left, [inherited]);
         let (address, socket) = socket();
         sockets.keep(address, socket.as_fd());
-        assert_eq!(*notes.0.lock().unwrap(), [format!("-{kept}"), format!("+{address}")]);
+        assert_eq!(*notes.told.lock().unwrap(), [format!("-{kept}"), format!("+{address}")]);
     }
 
     #[test]
     fn only_what_somebody_else_holds_is_left_to_those_who_come_later() {
-        let kept: Arc<dyn Keeper> = Arc::new(Notes::default());
-        for (keeper, expected) in [(None, [true, false]), (Some(kept), [true, true])] {
+        let keeper = |has_room| -> Option<Arc<dyn Keeper>> {
+            Some(Arc::new(Notes { has_room, ..Notes::default() }))
+        };
+        for (keeper, expected) in [(None, false), (keeper(false), false), (keeper(true), true)] {
             let sockets = Sockets::new(Handed { sockets: Vec::new(), keeper });
-            assert!(sockets.is_left(Source::Inherited) && !sockets.is_left(Source::Bound));
+            let left = || {
+                [Source::Inherited, Source::Kept, Source::Bound]
+                    .map(|source| sockets.is_left(source))
+            };
+            assert_eq!(left(), [true, false, false]);
             sockets.end();
-            let left = [Source::Inherited, Source::Bound].map(|source| sockets.is_left(source));
-            assert_eq!(left, expected);
+            assert_eq!(left(), [true, true, expected]);
         }
     }
 }

@@ -66,14 +66,15 @@ impl Workers {
         &self.all
     }
 
-    /// Returns once each thread has run something that it was given now.
+    /// Returns once each thread has run something that it was given now; never where one has ended.
     ///
     /// # Cancel safety
     /// Nothing is lost by dropping the future.
     pub(crate) async fn pulse(&self) {
         for worker in &self.all {
-            // Fails where the thread has ended.
-            let _ = worker.handle.spawn(async {}).await;
+            if worker.handle.spawn(async {}).await.is_err() {
+                std::future::pending().await
+            }
         }
     }
 
@@ -128,5 +129,14 @@ mod tests {
         assert!(pulse.await.is_err(), "a thread is stuck");
         drop(release);
         workers.pulse().await;
+    }
+
+    #[tokio::test]
+    async fn a_thread_that_has_ended_has_no_pulse() {
+        let mut workers = Workers::start(1).expect("threads can be started");
+        workers.stop.cancel();
+        workers.threads.remove(0).join().expect("it ends without a panic");
+        let pulse = tokio::time::timeout(Duration::from_millis(50), workers.pulse());
+        assert!(pulse.await.is_err(), "the thread has ended");
     }
 }

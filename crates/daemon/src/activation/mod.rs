@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::io::{FdFlags, fcntl_getfd, fcntl_setfd};
 use rustix::net::{AddressFamily, SocketType, getsockname, sockopt};
+use rustix::process::{Resource, getrlimit};
 use vane_core::value::listen_addr::Transport;
 use vane_engine::sockets::{HandedSocket, Socket, Source};
 
@@ -30,6 +31,10 @@ impl Activation {
     /// would claim what was opened since.
     pub(crate) fn take() -> Self {
         let mut activation = Self::default();
+        if let Some(problem) = excess() {
+            activation.problems.push(problem);
+            return activation;
+        }
         match sd_listen_fds::get() {
             Ok(handed) => {
                 for (name, fd) in handed {
@@ -43,9 +48,12 @@ impl Activation {
     }
 
     /// The socket of management, if it is among those handed over.
-    pub(crate) fn management(&self, path: &Path) -> Option<UnixListener> {
-        let found = self.local.iter().find(|socket| is_at(socket, path))?;
-        found.try_clone().ok()
+    ///
+    /// # Errors
+    /// When the process has no descriptor left for it.
+    pub(crate) fn management(&self, path: &Path) -> io::Result<Option<UnixListener>> {
+        let found = self.local.iter().find(|socket| is_at(socket, path));
+        found.map(UnixListener::try_clone).transpose()
     }
 
     /// What is wrong, once it is known where management is.
@@ -106,7 +114,8 @@ impl Activation {
         socket: Socket,
     ) -> Result<(), String> {
         let address = facts.address.ok_or("it has no address")?;
-        let source = if supervisor::is_kept(name) { Source::Kept } else { Source::Inherited };
+        let source =
+            if supervisor::is_kept(name, address) { Source::Kept } else { Source::Inherited };
         let takes_both = facts.takes_ipv4 && address.ip().is_unspecified();
         if is_mapped(address) || takes_both {
             let why = both_families(address);
@@ -137,6 +146,24 @@ impl Activation {
             ));
         }
     }
+}
+
+/// What is wrong with a count of descriptors that is higher than a process can have. Memory would be
+/// set aside for each.
+fn excess() -> Option<String> {
+    let number = |name| std::env::var(name).ok()?.parse::<u64>().ok();
+    let is_ours = number("LISTEN_PID") == Some(std::process::id().into());
+    let limit = getrlimit(Resource::Nofile).current?;
+    too_many(number("LISTEN_FDS").filter(|_| is_ours)?, limit)
+}
+
+fn too_many(count: u64, limit: u64) -> Option<String> {
+    (count > limit).then(|| {
+        format!(
+            "no socket is taken over: LISTEN_FDS={count} is more than the {limit} descriptors that \
+             this process may have (LimitNOFILE=)"
+        )
+    })
 }
 
 /// What the kernel says of a socket.

@@ -36,7 +36,7 @@ fn sockets_are_told_apart_by_what_they_are_and_not_by_their_names() {
         ("mgmt", ipv6("[::1]:0", true)),
     ]);
     assert_eq!(activation.doubts(&path), Vec::<String>::new());
-    assert!(activation.management(&path).is_some());
+    assert!(activation.management(&path).unwrap().is_some());
     let found = |transport, address| {
         let mut sockets = activation.sockets.iter();
         sockets.any(|socket| socket.transport == transport && socket.address == address)
@@ -66,11 +66,24 @@ fn an_address_of_one_family_is_served_whatever_the_socket_would_let_in() {
 
 #[test]
 fn what_is_kept_is_known_by_the_name_that_the_daemon_gave_it() {
-    let sockets = ["http", "vaned-tcp-127.0.0.1.80"].map(|name| {
+    let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+    let name = format!("vaned-tcp-127.0.0.1.{}", socket.local_addr().unwrap().port());
+    assert_eq!(activated(vec![(&name, socket.into())]).sockets[0].source, Source::Kept);
+}
+
+#[test]
+fn a_unit_whose_name_begins_like_one_in_the_store_is_not_from_there() {
+    for name in ["http", "vaned-tcp-443.socket", "vaned-tcp-127.0.0.1.80"] {
         let socket = TcpListener::bind("127.0.0.1:0").unwrap();
-        activated(vec![(name, socket.into())]).sockets.remove(0).source
-    });
-    assert_eq!(sockets, [Source::Inherited, Source::Kept]);
+        assert_eq!(activated(vec![(name, socket.into())]).sockets[0].source, Source::Inherited);
+    }
+}
+
+#[test]
+fn a_count_that_no_process_can_have_is_refused_before_anything_is_set_aside_for_it() {
+    assert_eq!(too_many(1024, 1024), None);
+    let problem = too_many(u32::MAX.into(), 1024).expect("it is too high");
+    assert!(problem.contains("LISTEN_FDS=4294967295") && problem.contains("1024"), "{problem}");
 }
 
 #[test]
@@ -97,9 +110,9 @@ fn a_local_socket_elsewhere_is_reported_and_one_by_another_name_of_its_directory
     std::os::unix::fs::symlink(&run, &link).unwrap();
     let bound = UnixListener::bind(run.join("vaned.sock")).unwrap();
     let activation = activated(vec![("mgmt", bound.into())]);
-    assert!(activation.management(&link.join("vaned.sock")).is_some());
+    assert!(activation.management(&link.join("vaned.sock")).unwrap().is_some());
     let elsewhere = run.join("other.sock");
-    assert!(activation.management(&elsewhere).is_none());
+    assert!(activation.management(&elsewhere).unwrap().is_none());
     let doubts = activation.doubts(&elsewhere);
     assert!(doubts.len() == 1 && doubts[0].contains("vaned.sock"), "{doubts:?}");
 }
