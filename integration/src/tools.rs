@@ -23,6 +23,13 @@ impl Tool {
     pub const CHALLTESTSRV: Self = Self { program: "pebble-challtestsrv", package: "pebble" };
     /// A DNS server that takes dynamic updates.
     pub const KNOTD: Self = Self { program: "knotd", package: "knot" };
+    /// What judges units.
+    pub const SYSTEMD_ANALYZE: Self = Self { program: "systemd-analyze", package: "systemd" };
+    /// What starts a program with sockets, at the first connection.
+    pub const SOCKET_ACTIVATE: Self =
+        Self { program: "systemd-socket-activate", package: "systemd" };
+    /// What creates the users of services.
+    pub const SYSUSERS: Self = Self { program: "systemd-sysusers", package: "systemd" };
     /// What looks for weaknesses of a TLS server.
     pub const TESTSSL: Self = Self { program: "testssl", package: "testssl.sh" };
 

@@ -15,6 +15,8 @@ pub(crate) enum Task {
     Fuzz { seconds: u32 },
     /// Measure what vane costs.
     Bench,
+    /// Build a package for Debian.
+    Deb,
 }
 
 /// A command line that names no task, or a task with settings it does not have.
@@ -36,11 +38,17 @@ pub(crate) fn parse(args: impl IntoIterator<Item = String>) -> Result<Task, Usag
         Some("help" | "--help" | "-h") => Ok(Task::Help),
         Some("test") => parse_test(args),
         Some("fuzz") => parse_fuzz(args),
-        Some("bench") => match args.next() {
-            None => Ok(Task::Bench),
-            Some(option) => Err(UsageError::UnknownOption { task: "bench", option }),
-        },
+        Some("bench") => alone(Task::Bench, "bench", args.next()),
+        Some("deb") => alone(Task::Deb, "deb", args.next()),
         Some(other) => Err(UsageError::UnknownTask(other.to_owned())),
+    }
+}
+
+/// A task without options.
+fn alone(task: Task, name: &'static str, more: Option<String>) -> Result<Task, UsageError> {
+    match more {
+        None => Ok(task),
+        Some(option) => Err(UsageError::UnknownOption { task: name, option }),
     }
 }
 
@@ -97,6 +105,7 @@ usage: cargo xtask <task>
                            steps: fmt clippy docs deny advisories tools build test
   fuzz [--seconds N]       run every target under fuzz/fuzz_targets for N seconds (60)
   bench                    measure what a compile, a walk and a proxied request cost
+  deb                      build a package for Debian below target/debian
 ";
 
 const DEFAULT_FUZZ_SECONDS: u32 = 60;
@@ -134,6 +143,13 @@ mod tests {
         assert_eq!(read("fuzz --seconds 5"), Ok(Task::Fuzz { seconds: 5 }));
         assert_eq!(read("fuzz"), Ok(Task::Fuzz { seconds: 60 }));
         assert_eq!(read("fuzz --seconds 0"), Err(UsageError::BadSeconds("0".into())));
+    }
+
+    #[test]
+    fn a_task_without_options_refuses_one() {
+        assert_eq!(read("deb"), Ok(Task::Deb));
+        let option = "--fast".to_owned();
+        assert_eq!(read("deb --fast"), Err(UsageError::UnknownOption { task: "deb", option }));
     }
 
     fn read(line: &str) -> Result<Task, UsageError> {

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::fmt;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
@@ -89,11 +89,20 @@ impl Program {
     }
 
     /// What the program prints on stderr, when it ends well.
-    pub(crate) fn stderr(mut self) -> Result<String, Failure> {
+    pub(crate) fn stderr(self) -> Result<String, Failure> {
+        self.output().map(|output| String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+
+    /// What the program prints on stdout, when it ends well.
+    pub(crate) fn stdout(self) -> Result<String, Failure> {
+        self.output().map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    fn output(mut self) -> Result<Output, Failure> {
         say(&format!("$ {}", self.line()));
         let output = self.command.stdin(Stdio::null()).output().map_err(Failure::NotStarted)?;
         ended(output.status)?;
-        Ok(String::from_utf8_lossy(&output.stderr).into_owned())
+        Ok(output)
     }
 
     fn line(&self) -> String {

@@ -1,12 +1,13 @@
 //! The project's own tasks, run as `cargo xtask <task>`.
 //!
-//! Flow: `args` says what is wanted, `bench`, `check` and `fuzz` know the steps, `packages` and
+//! Flow: `args` says what is wanted, `bench`, `check`, `deb` and `fuzz` know the steps, `packages` and
 //! `tools` find, install or build the programs they need, `report` keeps what came of each,
 //! `command` runs one program in sight of the reader.
 
 mod args;
 mod bench;
 mod check;
+mod deb;
 mod fuzz;
 mod packages;
 mod tools;
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
         }
         Ok(Task::Test { only }) => finish(&check::run(&only)),
         Ok(Task::Bench) => finish(&bench::run()),
+        Ok(Task::Deb) => finish(&deb::run()),
         Ok(Task::Fuzz { seconds }) => finish(&fuzz::run(seconds)),
         Err(error) => {
             command::say(&format!("error: {error}\n\n{}", args::USAGE));

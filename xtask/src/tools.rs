@@ -15,6 +15,7 @@ pub(crate) struct Tool {
 
 impl Tool {
     pub(crate) const DENY: Self = Self { name: "cargo-deny", version: "0.20.2" };
+    pub(crate) const DEB: Self = Self { name: "cargo-deb", version: "3.8.0" };
     pub(crate) const FUZZ: Self = Self { name: "cargo-fuzz", version: "0.13.2" };
 }
 

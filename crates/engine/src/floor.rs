@@ -76,8 +76,11 @@ pub(crate) struct Floor {
     handshaking: AtomicUsize,
     handshakes: Mutex<HashMap<IpAddr, PerSecond>>,
     refused: [AtomicU64; Limit::ALL.len()],
-    reported: Mutex<HashMap<(&'static str, IpAddr), (Instant, u32)>>,
+    reported: Mutex<Reported>,
 }
+
+/// By kind of report and source: when the current second began, and how many were made in it.
+type Reported = HashMap<(&'static str, IpAddr), (Instant, u32)>;
 
 impl Floor {
     /// Nothing open, nothing refused.

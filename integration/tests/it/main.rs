@@ -8,3 +8,4 @@ mod fixtures;
 mod lifecycle;
 mod tls;
 mod traffic;
+mod units;

@@ -11,6 +11,7 @@ use integration::load::{Mix, h2_clients, keep_alive_clients};
 use integration::management::Management;
 use integration::raw_client::RawClient;
 use integration::sockets::private_address;
+use integration::tools::Tool;
 use integration::vaned::Vaned;
 use integration::wait::until;
 use rustix::process::Signal;
@@ -310,4 +311,30 @@ async fn a_long_end_asks_for_time_and_the_watchdog_is_fed_throughout() {
     activation.told("WATCHDOG=1").await;
     assert_eq!(200, slow.await.unwrap().unwrap());
     assert_eq!(Some(0), vaned.exit_status(LIMIT).await.code());
+}
+
+/// S20. systemd's own tool hands sockets over at the first connection, and that one is served.
+#[tokio::test]
+async fn the_tool_of_systemd_activates_the_daemon_with_the_first_connection() {
+    let Some(activate) = Tool::SOCKET_ACTIVATE.find() else { return };
+    let (ip, dir) = (private_address(), tempfile::tempdir().unwrap());
+    let web = SocketAddr::new(ip.into(), 8080);
+    let (web_text, path) = (web.to_string(), dir.path().join("m.sock"));
+    let config = ConfigDir::new().rule("a", says(&web_text, "a"));
+    let mut command = vec![activate.to_str().unwrap(), "-l", &web_text];
+    command.extend(["-l", path.to_str().unwrap()]);
+    // It passes on what it is told to, and nothing else.
+    for name in ["VANE_MGMT_UNIX", "VANE_STATE_DIR", "VANE_LOG_FORMAT"] {
+        command.extend(["-E", name]);
+    }
+    let builder = Vaned::builder(&config).within(&command).management_at(&path);
+    let mut vaned = builder.spawn();
+    let first = until("the tool to listen", LIMIT, async || RawClient::connect(web).await).await;
+    drop(first);
+    vaned.ready().await;
+    assert_eq!("a", said(web).await.unwrap());
+    assert_eq!(json!("inherited"), listener(&vaned, &web_text).await["source"]);
+    vaned.signal(Signal::TERM);
+    assert_eq!(Some(0), vaned.exit_status(LIMIT).await.code());
+    assert!(path.exists());
 }
