@@ -46,7 +46,8 @@ impl OrderFailure {
     }
 
     fn refused(problem: instant_acme::Problem, retry_after: Option<Duration>) -> Self {
-        let is_final = !is_of(&problem, PASSING);
+        // What has no kind may be no ACME at all, such as the words of a proxy.
+        let is_final = problem.r#type.is_some() && !is_of(&problem, PASSING);
         Self { problem: said(problem), retry_after, is_final }
     }
 
@@ -108,6 +109,7 @@ impl Refusal {
             return None;
         }
         let problem = serde_json::from_slice::<instant_acme::Problem>(answer.body()).ok();
+        let problem = problem.filter(|said| said.r#type.is_some() || said.detail.is_some());
         if problem.as_ref().is_some_and(|problem| is_of(problem, &[BAD_NONCE])) {
             return None;
         }
@@ -127,7 +129,8 @@ impl Refusal {
     /// on the kind of that refusal, so it is any that is not plainly about something else.
     pub(crate) fn is_about_replacing(error: &Error) -> bool {
         let refusal = Self::among(error).and_then(|refusal| refusal.problem.as_ref());
-        refusal.is_some_and(|problem| !is_of(problem, NOT_ABOUT_REPLACING))
+        refusal
+            .is_some_and(|problem| problem.r#type.is_some() && !is_of(problem, NOT_ABOUT_REPLACING))
     }
 
     fn among(error: &Error) -> Option<&Self> {
@@ -265,6 +268,15 @@ mod tests {
         let past = [("Retry-After", "Sun, 06 Nov 1994 08:49:37 GMT")];
         assert_eq!(None, OrderFailure::new(refusal(503, "", &past)).retry_after);
         assert_eq!(None, OrderFailure::new(refusal(429, "rateLimited", &[])).retry_after);
+    }
+
+    #[test]
+    fn the_words_of_a_proxy_end_no_order() {
+        for body in [r#"{"error": "busy"}"#, r#"{"detail": "busy"}"#, "[]", ""] {
+            let answer = Response::builder().status(503).body(Bytes::from(body)).unwrap();
+            let failure = OrderFailure::new(Error::Other(Refusal::of(&answer).unwrap().into()));
+            assert!(!failure.is_final && !failure.to_string().is_empty(), "{body}: {failure}");
+        }
     }
 
     #[test]
