@@ -66,6 +66,9 @@ impl Limit {
     }
 }
 
+/// Since when something was said of a client, and how often.
+type Said = (Instant, u32);
+
 /// The counters behind the limits.
 #[derive(Debug)]
 pub(crate) struct Floor {
@@ -76,7 +79,7 @@ pub(crate) struct Floor {
     handshaking: AtomicUsize,
     handshakes: Mutex<HashMap<IpAddr, PerSecond>>,
     refused: [AtomicU64; Limit::ALL.len()],
-    reported: Mutex<HashMap<(&'static str, IpAddr), (Instant, u32)>>,
+    reported: Mutex<HashMap<(&'static str, IpAddr), Said>>,
 }
 
 impl Floor {

@@ -73,7 +73,7 @@ impl Workers {
     pub(crate) async fn pulse(&self) {
         for worker in &self.all {
             if worker.handle.spawn(async {}).await.is_err() {
-                std::future::pending().await
+                std::future::pending::<()>().await;
             }
         }
     }
