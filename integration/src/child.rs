@@ -19,13 +19,15 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// Starts it and follows its standard error.
-    pub(crate) fn spawn(name: &'static str, command: Command) -> Self {
+    /// Starts it with that standard input and follows its standard error.
+    pub(crate) fn spawn(name: &'static str, mut command: Command, stdin: Stdio) -> Self {
+        command.stdin(stdin);
         Self::start(name, command, |_| Ok(Stdio::null()))
     }
 
     /// Starts it and follows both of its outputs.
-    pub(crate) fn spawn_talkative(name: &'static str, command: Command) -> Self {
+    pub(crate) fn spawn_talkative(name: &'static str, mut command: Command) -> Self {
+        command.stdin(Stdio::null());
         Self::start(name, command, |log| Ok(log.try_clone()?.into()))
     }
 
@@ -36,7 +38,7 @@ impl Running {
     ) -> Self {
         let (reader, writer) = io::pipe().expect("a pipe can be made");
         let stdout = stdout(&writer).expect("a pipe can be shared");
-        command.stdin(Stdio::null()).stdout(stdout).stderr(writer);
+        command.stdout(stdout).stderr(writer);
         let child = command.spawn().unwrap_or_else(|error| panic!("{name} cannot start: {error}"));
         // It holds ends of the pipe, whose end is the end of the log.
         drop(command);

@@ -26,6 +26,8 @@ pub mod cpu;
 
 pub mod vaned;
 
+pub mod activation;
+
 pub mod vane;
 
 mod child;

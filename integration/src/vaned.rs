@@ -3,13 +3,14 @@
 use std::ffi::OsStr;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus};
+use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::activation::{Activation, Handover};
 use crate::binary;
 use crate::child::Running;
 use crate::config_dir::ConfigDir;
@@ -27,6 +28,8 @@ pub struct Builder {
     env: Vec<(String, String)>,
     unset: Vec<String>,
     await_listeners: bool,
+    management: Option<PathBuf>,
+    handover: Option<Handover>,
 }
 
 /// A running daemon, killed when dropped. When that happens in a failing test, what it logged is
@@ -51,6 +54,8 @@ impl Vaned {
             env: Vec::new(),
             unset: Vec::new(),
             await_listeners: true,
+            management: None,
+            handover: None,
         }
     }
 
@@ -219,6 +224,18 @@ impl Builder {
         self
     }
 
+    /// Has its management socket at that path, which outlives it.
+    pub fn management_at(mut self, path: &Path) -> Self {
+        self.management = Some(path.to_owned());
+        self
+    }
+
+    /// Hands it the sockets of a service manager, as they are now, and has it notify that one.
+    pub fn activated(mut self, by: &Activation) -> Self {
+        self.handover = Some(by.handover());
+        self
+    }
+
     /// Starts it and waits until it is [ready](Vaned::ready).
     pub async fn start(self) -> Vaned {
         let mut vaned = self.spawn();
@@ -229,11 +246,14 @@ impl Builder {
     /// Starts it and does not wait, for a boot that is to fail.
     pub fn spawn(self) -> Vaned {
         let place = tempfile::tempdir().expect("a temporary directory can be made");
-        let socket = place.path().join("m.sock");
+        let socket = self.management.unwrap_or_else(|| place.path().join("m.sock"));
         let state = place.path().join("state");
         std::fs::create_dir(&state).expect("a directory can be made");
         let program = self.program.unwrap_or_else(|| binary::path("vaned"));
-        let mut words = self.within.iter().map(OsStr::new).chain([program.as_os_str()]);
+        let activate = self.handover.is_some().then(Handover::program);
+        let within = activate.iter().map(|path| path.as_os_str());
+        let within = within.chain(self.within.iter().map(OsStr::new));
+        let mut words = within.chain([program.as_os_str()]);
         let mut command = Command::new(words.next().expect("at least the daemon itself"));
         command.args(words);
         remove_own_variables(&mut command);
@@ -243,7 +263,9 @@ impl Builder {
         for name in &self.unset {
             command.env_remove(name);
         }
-        let running = Running::spawn("vaned", command);
+        let handover = self.handover.map(|handover| handover.describe(&mut command));
+        let stdin = handover.unwrap_or_else(Stdio::null);
+        let running = Running::spawn("vaned", command, stdin);
         let management = Management::at(&socket);
         Vaned { running, place, management, await_listeners: self.await_listeners }
     }

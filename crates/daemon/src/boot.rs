@@ -8,12 +8,15 @@ use std::sync::Arc;
 
 use vane_core::compile::Options;
 use vane_engine::engine::Engine;
+use vane_engine::sockets::{Handed, Keeper};
 use vane_mgmt::socket::ManagementSocket;
 use vane_mgmt::views::{ReloadOutcome, ReloadTrigger};
 
+use crate::activation::Activation;
 use crate::args::Args;
 use crate::environment::{self, Environment, ManagementSettings};
 use crate::logging::{Logging, colours_fit};
+use crate::supervisor::Supervisor;
 use crate::world::{Fixed, World};
 use crate::{configuration, exit, management, reload};
 
@@ -23,6 +26,7 @@ pub(crate) struct Boot {
     pub(crate) dir: PathBuf,
     variables: BTreeMap<String, String>,
     environment: Environment,
+    activation: Activation,
 }
 
 /// A start that ended: the exit status, after stderr has been told why.
@@ -34,13 +38,13 @@ impl Boot {
     ///
     /// # Errors
     /// When a variable has a bad value.
-    pub(crate) fn read(args: &Args) -> Result<Self, Refused> {
+    pub(crate) fn read(args: &Args, activation: Activation) -> Result<Self, Refused> {
         let variables = system_variables();
         let dir = args.config.clone().unwrap_or_else(|| environment::config_dir(&variables));
         let dir = std::path::absolute(&dir).unwrap_or(dir);
         let read = configuration::read(&dir, &variables);
         match Environment::read(&read.variables) {
-            Ok(environment) => Ok(Self { dir, variables, environment }),
+            Ok(environment) => Ok(Self { dir, variables, environment, activation }),
             Err(problems) => {
                 let lines: Vec<_> = problems.iter().map(|bad| format!("error: {bad}\n")).collect();
                 say(&lines.concat());
@@ -75,11 +79,12 @@ impl Boot {
         }
     }
 
-    /// Starts logging and the engine's threads; nothing listens yet.
+    /// Starts logging and the engine's threads, which are given the sockets that were handed over.
+    /// Nothing is accepted yet.
     ///
     /// # Errors
     /// When the log cannot be opened or threads cannot be started.
-    pub(crate) fn world(&self) -> Result<Arc<World>, Refused> {
+    pub(crate) fn world(&mut self) -> Result<Arc<World>, Refused> {
         let journal = self.variables.get("JOURNAL_STREAM").map(String::as_str);
         let logging = Logging::start(&self.environment.log, journal).map_err(|error| {
             say(&format!("error: {error}\n"));
@@ -87,14 +92,21 @@ impl Boot {
         })?;
         let (version, dir) = (env!("CARGO_PKG_VERSION"), self.dir.display());
         tracing::info!(version, pid = std::process::id(), %dir, "vaned starts");
-        for doubt in &self.environment.doubts {
+        let doubts = self.activation.doubts(&self.environment.management.path);
+        for doubt in self.environment.doubts.iter().chain(&doubts) {
             tracing::warn!("{doubt}");
         }
-        let engine = Engine::start(self.environment.engine.clone()).map_err(|error| {
+        let supervisor = Arc::new(Supervisor::of(&self.variables));
+        let keeper: Arc<dyn Keeper> = supervisor.clone();
+        let handed = Handed {
+            sockets: std::mem::take(&mut self.activation.sockets),
+            keeper: supervisor.is_there().then_some(keeper),
+        };
+        let engine = Engine::start(self.environment.engine.clone(), handed).map_err(|error| {
             say(&format!("error: cannot start the engine's threads: {error}\n"));
             Refused(exit::FAILED)
         })?;
-        Ok(Arc::new(World::new(engine, self.fixed(), logging)))
+        Ok(Arc::new(World::new(engine, self.fixed(), logging, supervisor)))
     }
 
     /// Takes the management socket, then compiles and installs the first generation. In this
@@ -106,7 +118,12 @@ impl Boot {
         &self,
         world: &Arc<World>,
     ) -> Result<Option<ManagementSocket>, Refused> {
-        let socket = take_socket(&self.environment.management).await?;
+        let settings = &self.environment.management;
+        let inherited = self.activation.management(&settings.path).map_err(system)?;
+        let socket = match inherited {
+            Some(inherited) => Some(ManagementSocket::from_std(inherited)),
+            None => take_socket(settings).await?,
+        };
         let reloaded = reload::reload(world, ReloadTrigger::Boot).await;
         if reloaded.view.outcome != ReloadOutcome::Installed {
             say(&reloaded.rendered(colours_fit()));

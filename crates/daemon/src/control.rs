@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, interval_at};
 use vane_engine::snapshot::DrainReport;
 use vane_mgmt::views::{ReloadTrigger, ReloadView};
 
-use crate::reload;
 use crate::world::World;
+use crate::{reload, views};
 
 /// What happens to a daemon.
 #[derive(Debug)]
@@ -45,12 +46,15 @@ pub(crate) async fn run(world: &Arc<World>, events: &mut mpsc::Receiver<Event>) 
                 if trigger == ReloadTrigger::Sighup {
                     world.logging.reopen();
                 }
+                world.supervisor.reloading();
                 let reloaded = reload::reload(world, trigger).await;
+                world.supervisor.ready(&views::summary(world, &reloaded.view));
                 // Whoever asked may be gone; the log has the outcome.
                 let _ = answer.send(reloaded.view);
             }
             Event::Shutdown { by, budget, answer } => {
                 world.set_draining();
+                world.supervisor.stopping();
                 confirm(answer);
                 return drain(world, events, by, budget).await;
             }
@@ -68,12 +72,20 @@ async fn drain(
     tracing::info!(by, budget_secs = budget.as_secs(), "ending: no new connections are accepted");
     let draining = world.engine.drain(budget);
     tokio::pin!(draining);
+    let mut ticks = interval_at(Instant::now() + TICK, TICK);
     loop {
         tokio::select! {
             report = &mut draining => return log(&report),
             Some(event) = events.recv() => decline(world, event),
+            _ = ticks.tick() => ask_for_time(world),
         }
     }
+}
+
+/// The manager's patience with an end may be shorter than the budget.
+fn ask_for_time(world: &World) {
+    let open = world.engine.counters().open_connections;
+    world.supervisor.extend(TICK * 3, &format!("ending: {open} connections are open"));
 }
 
 fn decline(world: &World, event: Event) {
@@ -109,6 +121,8 @@ fn log(report: &DrainReport) {
 }
 
 const QUEUE: usize = 16;
+/// Between two words to the service manager during a drain.
+const TICK: Duration = Duration::from_secs(3);
 
 #[cfg(test)]
 mod tests {
@@ -117,6 +131,7 @@ mod tests {
     use tempfile::TempDir;
     use vane_engine::engine::Engine;
     use vane_engine::settings::Settings;
+    use vane_engine::sockets::Handed;
     use vane_mgmt::views::ReloadOutcome;
 
     use super::*;
@@ -124,7 +139,8 @@ mod tests {
     use crate::world::Fixed;
 
     fn world(dir: &TempDir) -> Arc<World> {
-        let engine = Engine::start(Settings { workers: 1, ..Settings::default() });
+        let one = Settings { workers: 1, ..Settings::default() };
+        let engine = Engine::start(one, Handed::default());
         let settings = Fixed {
             dir: dir.path().to_owned(),
             variables: std::collections::BTreeMap::new(),
@@ -132,7 +148,8 @@ mod tests {
             acme_http_port: vane_core::compile::AcmeHttpPort::default(),
             drain: Duration::from_secs(5),
         };
-        Arc::new(World::new(engine.expect("threads can be started"), settings, Logging::default()))
+        let engine = engine.expect("threads can be started");
+        Arc::new(World::new(engine, settings, Logging::default(), Arc::default()))
     }
 
     fn rule(dir: &TempDir, text: &str) {

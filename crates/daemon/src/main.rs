@@ -12,6 +12,7 @@
 mod boot;
 
 mod announce;
+mod heartbeat;
 mod management;
 mod signals;
 mod watch;
@@ -26,6 +27,9 @@ mod world;
 mod configuration;
 mod logging;
 
+mod activation;
+mod supervisor;
+
 mod environment;
 
 mod args;
@@ -39,6 +43,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::activation::Activation;
 use crate::args::Args;
 use crate::boot::{Boot, Refused};
 use crate::control::Event;
@@ -64,9 +69,10 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<u8, Refused> {
+    let activation = Activation::take();
     let runtime = runtime()?;
     let signals = runtime.block_on(async { Signals::catch() }).map_err(boot::system)?;
-    let boot = Boot::read(args)?;
+    let mut boot = Boot::read(args, activation)?;
     if args.check {
         return Ok(boot.check(args.allow_unset));
     }
@@ -99,6 +105,8 @@ async fn serve(
     let socket = boot.install(world).await?;
     let management = socket.map(|socket| Management::start(socket, world, sender.clone()));
     announce::announce(world);
+    world.supervisor.ready(&views::status(world));
+    tokio::spawn(heartbeat::beat(Arc::clone(world)));
     let watching = tokio::spawn(watch.run(sender));
     control::run(world, events).await;
     watching.abort();

@@ -256,6 +256,7 @@ mod tests {
 
     use vane_engine::engine::Engine;
     use vane_engine::settings::Settings;
+    use vane_engine::sockets::Handed;
 
     use super::*;
     use crate::logging::Logging;
@@ -274,9 +275,10 @@ mod tests {
             acme_http_port: vane_core::compile::AcmeHttpPort::default(),
             drain: Duration::from_secs(5),
         };
-        let engine = Engine::start(Settings { workers: 1, ..Settings::default() });
+        let one = Settings { workers: 1, ..Settings::default() };
+        let engine = Engine::start(one, Handed::default());
         let engine = engine.expect("threads can be started");
-        let world = Arc::new(World::new(engine, settings, Logging::default()));
+        let world = Arc::new(World::new(engine, settings, Logging::default(), Arc::default()));
         reload(&world, ReloadTrigger::Boot).await;
         let panicked = reload_with(&world, ReloadTrigger::Manage, || panic!("a fault")).await;
         assert_eq!(panicked.view.outcome, ReloadOutcome::Refused);

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
@@ -13,6 +13,7 @@ use vane_mgmt::views::ReloadView;
 
 use crate::configuration::{self, Stamp};
 use crate::logging::Logging;
+use crate::supervisor::Supervisor;
 
 /// The running daemon. Only the control loop changes it.
 #[derive(Debug)]
@@ -25,6 +26,8 @@ pub(crate) struct World {
     pub(crate) started: Instant,
     /// The log.
     pub(crate) logging: Logging,
+    /// Who watches the daemon.
+    pub(crate) supervisor: Arc<Supervisor>,
     /// Told the files that the configuration names beside its own, whenever they are others.
     pub(crate) named_files: watch::Sender<BTreeSet<PathBuf>>,
     installed: Mutex<Installed>,
@@ -72,12 +75,18 @@ pub(crate) struct Installed {
 
 impl World {
     /// A daemon that serves nothing yet.
-    pub(crate) fn new(engine: Engine, settings: Fixed, logging: Logging) -> Self {
+    pub(crate) fn new(
+        engine: Engine,
+        settings: Fixed,
+        logging: Logging,
+        supervisor: Arc<Supervisor>,
+    ) -> Self {
         Self {
             engine,
             settings,
             started: Instant::now(),
             logging,
+            supervisor,
             named_files: watch::Sender::new(BTreeSet::new()),
             installed: Mutex::default(),
             latest: Mutex::default(),

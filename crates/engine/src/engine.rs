@@ -22,6 +22,7 @@ use crate::snapshot::{
     CertificateStatus, ConnectionStatus, Counters, DrainReport, ListenerState, ListenerStatus,
     RenewRefusal,
 };
+use crate::sockets::{Handed, Sockets};
 use crate::tls::store::{Live, UnusableFiles};
 use crate::tls::ticket_file::TicketFile;
 use crate::tls::tickets::{Tickets, unix_time};
@@ -70,15 +71,17 @@ pub struct Refreshed {
 }
 
 impl Engine {
-    /// Starts the serving threads. Nothing listens yet; the generation is 0.
+    /// Starts the serving threads. Nothing is accepted yet; the generation is 0. A listener whose
+    /// socket is among those that are `handed` over serves that one.
     ///
     /// # Errors
     /// When the system refuses a thread, or random numbers.
-    pub fn start(settings: Settings) -> io::Result<Self> {
+    pub fn start(settings: Settings, handed: Handed) -> io::Result<Self> {
         let workers = Arc::new(Workers::start(settings.workers)?);
         let file = TicketFile::below(&settings.state_dir);
         let tickets = Tickets::new(&file.read(), unix_time()).map_err(io::Error::other)?;
-        let shared = Arc::new(Shared::new(settings, tickets, Program::empty()));
+        let sockets = Sockets::new(handed);
+        let shared = Arc::new(Shared::new(settings, tickets, Program::empty(), sockets));
         let upkeep = Arc::new(Upkeep::new(Arc::clone(&shared), file));
         Ok(Self {
             shared,
@@ -150,13 +153,17 @@ impl Engine {
     }
 
     /// How each listener is: those of the installed graph by address, then those that are
-    /// leaving and still have connections.
+    /// leaving and still have connections, then sockets that were handed over in vain.
     pub fn listeners(&self) -> Vec<ListenerStatus> {
         let mut listeners = self.lock();
         listeners.leaving.retain(Listener::is_in_use);
         let mut serving: Vec<_> = listeners.serving.values().map(Listener::status).collect();
         serving.sort_by_key(|listener| (listener.transport, listener.address));
         serving.extend(listeners.leaving.iter().map(Listener::status));
+        let unclaimed = self.shared.sockets.unclaimed().into_iter();
+        serving.extend(unclaimed.map(|(transport, address, error)| {
+            ListenerStatus::unclaimed(transport, address, error)
+        }));
         serving
     }
 
@@ -223,6 +230,15 @@ impl Engine {
         counters
     }
 
+    /// Returns once each serving thread has run something that it was given now: never while one of
+    /// them is stuck.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost by dropping the future.
+    pub async fn pulse(&self) {
+        self.workers.pulse().await;
+    }
+
     /// Stops accepting, lets what is under way finish within `budget`, and cuts off the rest.
     /// Returns as soon as nothing is open.
     ///
@@ -231,6 +247,7 @@ impl Engine {
     pub async fn drain(&self, budget: Duration) -> DrainReport {
         let before = self.shared.cut.counts();
         let drain = Drain::shutdown(budget);
+        self.shared.sockets.end();
         self.close(|_| true, drain).await;
         let unused: Vec<_> = self.lock().leaving.iter().map(Listener::unused).collect();
         // Each connection ends itself at the deadline; the second is for those that are late.
@@ -287,6 +304,7 @@ impl Engine {
             // A listener that is gone before its first attempt has nothing to wait for.
             let _ = attempted.wait_for(|tried| *tried).await;
         }
+        self.shared.sockets.settle();
     }
 
     /// Starts the listeners that are not serving yet.

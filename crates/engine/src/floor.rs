@@ -76,7 +76,7 @@ pub(crate) struct Floor {
     handshaking: AtomicUsize,
     handshakes: Mutex<HashMap<IpAddr, PerSecond>>,
     refused: [AtomicU64; Limit::ALL.len()],
-    reported: Mutex<HashMap<(&'static str, IpAddr), Instant>>,
+    reported: Mutex<HashMap<(&'static str, IpAddr), (Instant, u32)>>,
 }
 
 impl Floor {
@@ -142,7 +142,7 @@ impl Floor {
     /// Counts a refusal and says so in the log, once a second for each limit and source.
     pub(crate) fn refuse(&self, limit: Limit, remote: IpAddr, detail: &str) {
         self.refused[limit as usize].fetch_add(1, Ordering::Relaxed);
-        if self.may_report(limit.as_str(), source(remote), Instant::now()) {
+        if self.may_report(limit.as_str(), source(remote), Instant::now(), 1) {
             tracing::warn!(limit = limit.as_str(), %remote, detail, "client met a limit");
         }
     }
@@ -153,30 +153,28 @@ impl Floor {
         Limit::ALL.into_iter().map(|limit| (limit, count(limit))).collect()
     }
 
-    /// Whether something that this client did may be said in the log: once a second for each kind of
-    /// thing and source.
+    /// Whether something that this client did may be said in the log: ten times a second for each
+    /// kind of thing and source.
     pub(crate) fn may_say(&self, kind: &'static str, remote: IpAddr) -> bool {
-        self.may_report(kind, source(remote), Instant::now())
+        self.may_report(kind, source(remote), Instant::now(), 10)
     }
 
-    fn may_report(&self, kind: &'static str, source: IpAddr, now: Instant) -> bool {
-        const PAUSE: Duration = Duration::from_secs(1);
-        const MOST: usize = 4096;
+    fn may_report(&self, kind: &'static str, source: IpAddr, now: Instant, most: u32) -> bool {
+        const PERIOD: Duration = Duration::from_secs(1);
+        const KEPT: usize = 4096;
         let mut reported = lock(&self.reported);
-        if reported.len() >= MOST {
-            reported.retain(|_, at| now.duration_since(*at) < PAUSE);
+        if reported.len() >= KEPT {
+            reported.retain(|_, (since, _)| now.duration_since(*since) < PERIOD);
         }
-        if reported.len() >= MOST {
+        if reported.len() >= KEPT {
             return false;
         }
-        let last = reported.insert((kind, source), now);
-        match last {
-            Some(last) if now.duration_since(last) < PAUSE => {
-                reported.insert((kind, source), last);
-                false
-            }
-            _ => true,
+        let (since, count) = reported.entry((kind, source)).or_insert((now, 0));
+        if now.duration_since(*since) >= PERIOD {
+            (*since, *count) = (now, 0);
         }
+        *count += 1;
+        *count <= most
     }
 }
 
@@ -282,10 +280,12 @@ mod tests {
     fn a_refusal_is_reported_once_a_second() {
         let floor = floor(1, 1);
         let (start, source) = (Instant::now(), ip("192.0.2.1"));
-        assert!(floor.may_report("head", source, start));
-        assert!(!floor.may_report("head", source, start + Duration::from_millis(900)));
-        assert!(floor.may_report("head_time", source, start));
-        assert!(floor.may_report("head", source, start + Duration::from_millis(1001)));
+        assert!(floor.may_report("head", source, start, 1));
+        assert!(!floor.may_report("head", source, start + Duration::from_millis(900), 1));
+        assert!(floor.may_report("head_time", source, start, 1));
+        assert!(floor.may_report("head", source, start + Duration::from_millis(1001), 1));
+        let said = (0..20).filter(|_| floor.may_report("name", source, start, 10));
+        assert_eq!(10, said.count());
     }
 
     #[test]

@@ -28,7 +28,7 @@ pub mod program;
 
 mod tunnel;
 
-pub mod acme;
+mod acme;
 
 pub mod snapshot;
 
@@ -51,5 +51,7 @@ pub mod floor;
 pub mod registry;
 
 mod disk;
+
+pub mod sockets;
 
 pub mod settings;

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -18,6 +19,7 @@ use crate::connection::{self, Accepted};
 use crate::program::Program;
 use crate::shared::{Drain, Shared};
 use crate::snapshot::{ListenerState, ListenerStatus};
+use crate::sockets::Source;
 use crate::worker::Workers;
 
 /// A handle on one listener and its task.
@@ -33,6 +35,7 @@ pub(crate) struct Listener {
 struct Inner {
     spec: Spec,
     local: OnceLock<SocketAddr>,
+    source: OnceLock<Source>,
     state: watch::Sender<ListenerState>,
     attempts: AtomicU32,
     error: Mutex<Option<String>>,
@@ -49,6 +52,7 @@ impl Listener {
         let inner = Arc::new(Inner {
             spec,
             local: OnceLock::new(),
+            source: OnceLock::new(),
             state: watch::Sender::new(ListenerState::Binding),
             attempts: AtomicU32::new(0),
             error: Mutex::default(),
@@ -91,6 +95,7 @@ impl Listener {
             error: inner.error.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             open: inner.open.load(Ordering::Relaxed),
             accepted: inner.accepted.load(Ordering::Relaxed),
+            source: inner.source.get().copied().unwrap_or(Source::Bound),
         }
     }
 
@@ -105,7 +110,8 @@ impl Listener {
     }
 
     /// Closes the socket, after accepting what the kernel holds ready, and gives the open
-    /// connections until the drain's end. Returns once the socket is closed.
+    /// connections until the drain's end. One that is not the engine's to close is put aside.
+    /// Returns once that is done.
     pub(crate) async fn close(&mut self, drain: Drain) {
         self.stop.cancel();
         // The task only ends early when the runtime does.
@@ -202,13 +208,34 @@ impl Acceptor {
                 Next::Stop => break,
             }
         }
-        // Whoever the kernel has already let in would be reset when the socket closes.
-        let Ok(socket) = socket.into_std() else { return };
-        if let Err(error) = bind::turn_away(&socket) {
+        if let Ok(socket) = socket.into_std() {
+            self.leave(socket);
+        }
+    }
+
+    /// Parts with the socket so that whoever the kernel has let in is served, here or by the next
+    /// process; a socket that closes would reset them.
+    fn leave(&mut self, socket: std::net::TcpListener) {
+        let address = self.inner.spec.address;
+        let source = self.inner.source.get().copied().unwrap_or(Source::Bound);
+        let shared = Arc::clone(&self.shared);
+        let sockets = &shared.sockets;
+        if !sockets.is_left(source)
+            && let Err(error) = bind::turn_away(&socket)
+        {
             tracing::debug!(%error, "new connections come until the socket is closed");
+        }
+        if source == Source::Inherited && sockets.is_ending() {
+            return sockets.park(address, socket);
         }
         while let Ok((stream, remote)) = socket.accept() {
             self.admit(stream, remote);
+        }
+        if source == Source::Inherited {
+            tracing::info!(%address, "no rule listens here now: the inherited socket stays open");
+            sockets.park(address, socket);
+        } else if !sockets.is_ending() {
+            sockets.forget(self.inner.local.get().copied().unwrap_or(address));
         }
     }
 
@@ -230,7 +257,8 @@ impl Acceptor {
             };
             self.note_failure(&error, attempt == 1);
             self.catch_up();
-            if attempt >= settings.max_attempts {
+            // What must not be served stays so: there is nothing to try again.
+            if attempt >= settings.max_attempts || error.kind() == io::ErrorKind::Other {
                 break;
             }
             tokio::time::sleep_until(Instant::now() + settings.backoff(attempt)).await;
@@ -240,14 +268,22 @@ impl Acceptor {
     }
 
     fn try_bind(&self) -> io::Result<TcpListener> {
-        let socket = bind::tcp(self.inner.spec.address)?;
+        let address = self.inner.spec.address;
+        let (socket, source) = match self.shared.sockets.claim(address)? {
+            Some(claimed) => claimed,
+            None => (bind::tcp(address)?, Source::Bound),
+        };
         let local = socket.local_addr()?;
         let socket = TcpListener::from_std(socket)?;
+        if source == Source::Bound {
+            self.shared.sockets.keep(local, socket.as_fd());
+        }
         let _ = self.inner.local.set(local);
+        let _ = self.inner.source.set(source);
         *self.inner.error.lock().unwrap_or_else(PoisonError::into_inner) = None;
         self.inner.state.send_replace(ListenerState::Listening);
         self.inner.tried.send_replace(true);
-        tracing::info!(address = %self.inner.spec.address, %local, "listening");
+        tracing::info!(%address, %local, ?source, "listening");
         Ok(socket)
     }
 

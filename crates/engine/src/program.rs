@@ -20,7 +20,6 @@ use vane_core::value::listen_addr::Transport;
 use vane_core::value::url::Scheme;
 
 use crate::acme::registry::Registry;
-use crate::acme::storage::StorageError;
 use crate::middleware::rate_limit::RateLimiter;
 use crate::tls::certificate::Served;
 use crate::tls::client::{ClientTls, UnusableFile};
@@ -87,8 +86,6 @@ pub enum LinkProblem {
     Upstream(UnusableFile),
     /// A server that TLS cannot be spoken to.
     ServerName(NoServerName),
-    /// Where managed certificates would be kept.
-    State(StorageError),
 }
 
 impl fmt::Display for LinkProblem {
@@ -99,7 +96,6 @@ impl fmt::Display for LinkProblem {
             Self::Authority(problem) => problem.fmt(f),
             Self::Upstream(problem) => problem.fmt(f),
             Self::ServerName(problem) => problem.fmt(f),
-            Self::State(problem) => problem.fmt(f),
         }
     }
 }
@@ -144,10 +140,7 @@ impl Program {
             graph.certificates.iter().map(|each| scope.certificates.get(each)).collect();
         let mut read = read_certificates(&certificates);
         problems.extend(read.missing.drain(..).map(LinkProblem::Certificate));
-        match stored(&certificates, scope.managed) {
-            Ok(stored) => read.fresh.extend(stored),
-            Err(problem) => problems.push(LinkProblem::State(problem)),
-        }
+        read.fresh.extend(stored(&certificates, scope.managed));
         let entries = entries(&graph, &certificates, scope.tickets, &mut problems);
         if !problems.is_empty() {
             return Err(problems);
@@ -249,16 +242,15 @@ pub(crate) fn read_certificates(certificates: &[Arc<Live>]) -> ReadCertificates 
 }
 
 /// Managed certificates that were stored before and do not serve yet. Blocks.
-fn stored(certificates: &[Arc<Live>], managed: &Registry) -> Result<Vec<Fresh>, StorageError> {
-    let mut fresh = Vec::new();
-    for live in certificates.iter().filter(|live| live.served().is_none()) {
-        if let CertificateSource::Acme(settings) = &live.source
-            && let Some(served) = managed.stored(settings)?
-        {
-            fresh.push((Arc::clone(live), Arc::new(served)));
+fn stored(certificates: &[Arc<Live>], managed: &Registry) -> Vec<Fresh> {
+    let missing = certificates.iter().filter(|live| live.served().is_none());
+    let stored = missing.filter_map(|live| match &live.source {
+        CertificateSource::Acme(settings) => {
+            Some((Arc::clone(live), Arc::new(managed.stored(settings)?)))
         }
-    }
-    Ok(fresh)
+        CertificateSource::Files { .. } => None,
+    });
+    stored.collect()
 }
 
 fn entries(

@@ -12,6 +12,7 @@ use crate::floor::Floor;
 use crate::program::{DaemonScope, Program};
 use crate::registry::ConnectionKind;
 use crate::settings::Settings;
+use crate::sockets::Sockets;
 use crate::tls::challenges::Challenges;
 use crate::tls::client::ClientTls;
 use crate::tls::store::CertStore;
@@ -41,12 +42,19 @@ pub(crate) struct Shared {
     pub(crate) current: arc_swap::ArcSwap<Program>,
     /// Connections and requests that a drain cut off.
     pub(crate) cut: CutOff,
+    /// Sockets that outlive listeners.
+    pub(crate) sockets: Sockets,
     next_connection: AtomicU64,
 }
 
 impl Shared {
     /// With `first` installed.
-    pub(crate) fn new(settings: Settings, tickets: Tickets, first: Program) -> Self {
+    pub(crate) fn new(
+        settings: Settings,
+        tickets: Tickets,
+        first: Program,
+        sockets: Sockets,
+    ) -> Self {
         let challenges = Arc::<Challenges>::default();
         let managed = Registry::new(settings.state_dir.clone(), Arc::clone(&challenges));
         Self {
@@ -60,6 +68,7 @@ impl Shared {
             origins: Origins::default(),
             current: arc_swap::ArcSwap::from_pointee(first),
             cut: CutOff::default(),
+            sockets,
             next_connection: AtomicU64::new(1),
         }
     }

@@ -8,6 +8,7 @@ use vane_core::value::listen_addr::Transport;
 
 use crate::floor::Limit;
 use crate::registry::{ConnectionKind, HandshakeOutcome};
+use crate::sockets::Source;
 use crate::tls::certificate::CertificateFacts;
 use crate::tls::store::Live;
 
@@ -30,6 +31,29 @@ pub struct ListenerStatus {
     pub open: u64,
     /// Connections accepted since it was opened.
     pub accepted: u64,
+    /// Where its socket comes from.
+    pub source: Source,
+}
+
+impl ListenerStatus {
+    /// How a socket is that was handed over and that no listener serves; with why it must not be.
+    pub(crate) fn unclaimed(
+        transport: Transport,
+        address: SocketAddr,
+        error: Option<String>,
+    ) -> Self {
+        Self {
+            transport,
+            address,
+            local: Some(address),
+            state: ListenerState::Unclaimed,
+            attempts: 0,
+            error,
+            open: 0,
+            accepted: 0,
+            source: Source::Inherited,
+        }
+    }
 }
 
 /// What a listener does.
@@ -43,6 +67,8 @@ pub enum ListenerState {
     Failed,
     /// It accepts no more; connections that it accepted go on.
     Draining,
+    /// There is none: a socket was handed over that no rule listens on.
+    Unclaimed,
 }
 
 /// How one connection is.

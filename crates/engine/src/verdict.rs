@@ -13,7 +13,7 @@ pub(crate) async fn report(mut family: Vec<Observer>) {
         match observer.outcome().await {
             ListenerState::Listening => bound.push(observer.address()),
             ListenerState::Failed => failed.push((observer.address(), observer.error())),
-            ListenerState::Binding | ListenerState::Draining => {}
+            ListenerState::Binding | ListenerState::Draining | ListenerState::Unclaimed => {}
         }
     }
     match (bound.first(), failed.as_slice()) {

@@ -66,6 +66,18 @@ impl Workers {
         &self.all
     }
 
+    /// Returns once each thread has run something that it was given now; never where one has ended.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost by dropping the future.
+    pub(crate) async fn pulse(&self) {
+        for worker in &self.all {
+            if worker.handle.spawn(async {}).await.is_err() {
+                std::future::pending().await
+            }
+        }
+    }
+
     fn start_one(&mut self, index: usize) -> io::Result<()> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let pool = Arc::new(Pool::default());
@@ -98,5 +110,33 @@ async fn sweep(pool: Arc<Pool>) {
     loop {
         ticks.tick().await;
         pool.sweep(Instant::now());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_thread_that_is_stuck_has_no_pulse() {
+        let workers = Workers::start(2).expect("threads can be started");
+        workers.pulse().await;
+        let (release, released) = mpsc::channel::<()>();
+        workers.all()[1].handle.spawn(async move { released.recv() });
+        let pulse = tokio::time::timeout(Duration::from_millis(50), workers.pulse());
+        assert!(pulse.await.is_err(), "a thread is stuck");
+        drop(release);
+        workers.pulse().await;
+    }
+
+    #[tokio::test]
+    async fn a_thread_that_has_ended_has_no_pulse() {
+        let mut workers = Workers::start(1).expect("threads can be started");
+        workers.stop.cancel();
+        workers.threads.remove(0).join().expect("it ends without a panic");
+        let pulse = tokio::time::timeout(Duration::from_millis(50), workers.pulse());
+        assert!(pulse.await.is_err(), "the thread has ended");
     }
 }

@@ -147,6 +147,10 @@ const DEMANDS: &[(&str, &str)] = &[
     ("S18", "A suppressed family is skipped in silence, or refused where an address asks for it."),
     ("S19", "One family of two is one warning and service; none is a failed bind."),
     (
+        "S20",
+        "Sockets are inherited from the service manager, kept by it, and never closed for good.",
+    ),
+    (
         "T1",
         "TLS 1.2 and 1.3 by rustls, HTTP/2 and HTTP/1.1 by ALPN, X25519MLKEM768 where it is offered, no OpenSSL.",
     ),
@@ -179,4 +183,5 @@ const DEMANDS: &[(&str, &str)] = &[
         "T12",
         "Handshakes succeed across replacements of their certificate, each with one that is valid at that moment.",
     ),
+    ("T13", "A public scanner for weaknesses of TLS finds none above low on a site as it comes."),
 ];

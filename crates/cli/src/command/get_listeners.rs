@@ -37,13 +37,14 @@ fn row(listener: &ListenerView) -> [Cell; 9] {
 fn tone(state: ListenerState) -> Tone {
     match state {
         ListenerState::Listening => Tone::Good,
-        ListenerState::Binding | ListenerState::Draining => Tone::Uneasy,
+        ListenerState::Binding | ListenerState::Draining | ListenerState::Unclaimed => Tone::Uneasy,
         ListenerState::Failed => Tone::Bad,
     }
 }
 
 fn note(listener: &ListenerView) -> String {
     match &listener.error {
+        Some(error) if listener.attempts == 0 => error.clone(),
         Some(error) => format!("attempt {}: {error}", listener.attempts),
         None => String::new(),
     }

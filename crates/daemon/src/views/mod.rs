@@ -12,10 +12,12 @@ use vane_core::plan::plan;
 use vane_core::value::listen_addr::Transport as Written;
 use vane_engine::registry::HandshakeOutcome;
 use vane_engine::snapshot::{self, ConnectionStatus, Counters, ListenerStatus};
+use vane_engine::sockets::Source;
 use vane_mgmt::views::{
     ByteCounts, CompileView, ConfigView, ConnectionCounts, ConnectionProtocol, ConnectionView,
     ConnectionsView, DaemonState, GenerationView, ListenerSource, ListenerState, ListenerView,
-    ListenersView, PingView, PlanView, RequestCounts, StatsView, Transport,
+    ListenersView, PingView, PlanView, ReloadOutcome, ReloadView, RequestCounts, StatsView,
+    Transport,
 };
 
 use crate::world::World;
@@ -52,6 +54,30 @@ pub(crate) fn stats(world: &World) -> StatsView {
         unverified_upstreams: unverified(&graph),
         rules: graph.rules.len() as u64,
         warnings: world.installed().warnings as u64,
+    }
+}
+
+/// How the daemon serves, in one line for the service manager.
+pub(crate) fn status(world: &World) -> String {
+    let listeners = world.engine.listeners();
+    let configured = |status: &&ListenerStatus| {
+        use snapshot::ListenerState::{Draining, Unclaimed};
+        !matches!(status.state, Draining | Unclaimed)
+    };
+    let all = listeners.iter().filter(configured).count();
+    let serves = |status: &&ListenerStatus| status.state == snapshot::ListenerState::Listening;
+    let serving = listeners.iter().filter(serves).count();
+    let rules = world.engine.graph().rules.len();
+    let generation = world.engine.generation();
+    format!("generation {generation} serves: {serving} of {all} listeners, {rules} rules")
+}
+
+/// How the daemon serves after a reload, in one line for the service manager.
+pub(crate) fn summary(world: &World, reload: &ReloadView) -> String {
+    let status = status(world);
+    match reload.outcome {
+        ReloadOutcome::Refused => format!("{status}; the last reload was refused: see the log"),
+        ReloadOutcome::Installed | ReloadOutcome::Unchanged => status,
     }
 }
 
@@ -146,13 +172,17 @@ fn listener(status: ListenerStatus, generation: u64) -> ListenerView {
             snapshot::ListenerState::Listening => ListenerState::Listening,
             snapshot::ListenerState::Failed => ListenerState::Failed,
             snapshot::ListenerState::Draining => ListenerState::Draining,
+            snapshot::ListenerState::Unclaimed => ListenerState::Unclaimed,
         },
         attempts: status.attempts,
         error: status.error,
         connections: status.open,
         accepted: status.accepted,
         generation,
-        source: ListenerSource::Bound,
+        source: match status.source {
+            Source::Bound => ListenerSource::Bound,
+            Source::Inherited | Source::Kept => ListenerSource::Inherited,
+        },
     }
 }
 

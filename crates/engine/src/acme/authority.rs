@@ -3,23 +3,23 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
-use http::{Request, Response, StatusCode, header};
+use http::Request;
 use http_body_util::{BodyExt as _, Collected, Full};
 use instant_acme::{
-    Account, AccountCredentials, BodyWrapper, BytesResponse, Error, ExternalAccountKey, HttpClient,
+    Account, AccountBuilder, BodyWrapper, BytesResponse, Error, ExternalAccountKey, HttpClient,
     NewAccount,
 };
 use rustls::ClientConfig;
+use sha2::{Digest as _, Sha256};
 use tokio::task::spawn_blocking;
 use vane_core::rules::tls::{AccountBinding, AcmeAccount};
 
-use crate::acme::failure::OrderFailure;
+use crate::acme::failure::{OrderFailure, Refusal};
 use crate::acme::http::HttpsClient;
 use crate::acme::storage::record::Credentials;
 use crate::acme::storage::{Loaded, Storage};
@@ -30,34 +30,62 @@ pub(crate) struct Authority {
     /// For orders.
     pub(crate) account: Account,
     https: HttpsClient,
-    retry_after: RetryAfter,
+    /// What the roots were made of that its own certificate is verified with.
+    roots: Contents,
+    /// What is not on disk yet.
+    unstored: Mutex<Option<Credentials>>,
 }
 
-/// When the authority last said to come again, in an answer that refused something.
-type RetryAfter = Arc<Mutex<Option<Duration>>>;
-
 impl Authority {
-    /// Takes up the stored account, or makes one and stores it.
+    /// Takes up the account of `before`, else the stored one, or makes one and stores it. What was
+    /// made is used even where it cannot be stored: authorities limit how many they make.
     ///
     /// # Errors
-    /// When the authority cannot be reached or refuses, or the account cannot be stored.
+    /// When the authority cannot be reached or refuses, or an account could not be stored.
     pub(crate) async fn meet(
         settings: &AcmeAccount,
         storage: &Arc<Storage>,
+        before: Option<&Self>,
     ) -> Result<Self, OrderFailure> {
-        let retry_after = RetryAfter::default();
+        let contents = contents(settings).await.unwrap_or_default();
         let https = client(settings).await?;
-        let client = || {
-            let (https, retry_after) = (https.clone(), Arc::clone(&retry_after));
-            Account::builder_with_http(Box::new(Client { https, retry_after }))
+        let builder = Account::builder_with_http(Box::new(Client(https.clone())));
+        let unstored = before.and_then(Self::unstored);
+        let known = match &unstored {
+            Some(credentials) => Some(credentials.clone()),
+            None => stored(settings, storage).await?,
         };
-        let account = match stored(settings, storage).await? {
-            Some(credentials) => client().from_credentials(credentials).await,
-            None => return make(settings, storage, client(), (https, retry_after)).await,
+        let (account, unstored) = match known {
+            Some(known) => {
+                let known = serde_json::from_value(known.expose().clone());
+                let known = known.map_err(OrderFailure::ours)?;
+                (builder.from_credentials(known).await.map_err(OrderFailure::new)?, unstored)
+            }
+            None => {
+                let (account, made) = make(settings, storage, builder).await?;
+                (account, Some(made))
+            }
         };
-        match account {
-            Ok(account) => Ok(Self { account, https, retry_after }),
-            Err(error) => Err(OrderFailure::new(error, take(&retry_after))),
+        let met = Self { account, https, roots: contents, unstored: Mutex::new(unstored) };
+        met.store(settings, storage).await;
+        Ok(met)
+    }
+
+    /// Whether its own certificate would be verified in the same way now.
+    pub(crate) async fn is_current(&self, settings: &AcmeAccount) -> bool {
+        // A file that cannot be read now may be about to be written.
+        contents(settings).await.is_none_or(|contents| contents == self.roots)
+    }
+
+    /// Stores an account that could not be stored before.
+    pub(crate) async fn store(&self, settings: &AcmeAccount, storage: &Arc<Storage>) {
+        let Some(credentials) = self.unstored() else { return };
+        let (settings, storage) = (settings.clone(), Arc::clone(storage));
+        let saved = spawn_blocking(move || storage.save_account(&settings, &credentials)).await;
+        match saved {
+            Ok(Ok(())) => *lock(&self.unstored) = None,
+            Ok(Err(error)) => tracing::error!("an account is not stored yet: {error}"),
+            Err(_) => {}
         }
     }
 
@@ -66,14 +94,23 @@ impl Authority {
         &self.https
     }
 
-    /// A failure of something that was asked of it.
-    pub(crate) fn failure(&self, error: Error) -> OrderFailure {
-        OrderFailure::new(error, take(&self.retry_after))
+    fn unstored(&self) -> Option<Credentials> {
+        lock(&self.unstored).clone()
     }
 }
 
-fn take(retry_after: &RetryAfter) -> Option<Duration> {
-    retry_after.lock().unwrap_or_else(PoisonError::into_inner).take()
+/// A hash of what a file says.
+type Contents = [u8; 32];
+
+/// Of the file with the roots; nothing where it cannot be read.
+async fn contents(settings: &AcmeAccount) -> Option<Contents> {
+    let Some(path) = settings.ca_file.clone() else { return Some(Contents::default()) };
+    let read = spawn_blocking(move || std::fs::read(&*path)).await;
+    Some(Sha256::digest(read.ok()?.ok()?).into())
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 async fn client(settings: &AcmeAccount) -> Result<HttpsClient, OrderFailure> {
@@ -91,21 +128,23 @@ async fn client(settings: &AcmeAccount) -> Result<HttpsClient, OrderFailure> {
 async fn stored(
     settings: &AcmeAccount,
     storage: &Arc<Storage>,
-) -> Result<Option<AccountCredentials>, OrderFailure> {
+) -> Result<Option<Credentials>, OrderFailure> {
     let (settings, storage) = (settings.clone(), Arc::clone(storage));
     let loaded = spawn_blocking(move || storage.account(&settings)).await;
     let Loaded { value, damage } = loaded.map_err(OrderFailure::ours)?;
     damage.iter().for_each(|damage| tracing::warn!("{damage}"));
-    let parsed = value.map(|kept| serde_json::from_value(kept.expose().clone()));
-    parsed.transpose().map_err(OrderFailure::ours)
+    Ok(value)
 }
 
+/// Makes an account where it could be stored.
 async fn make(
     settings: &AcmeAccount,
     storage: &Arc<Storage>,
-    builder: instant_acme::AccountBuilder,
-    (https, retry_after): (HttpsClient, RetryAfter),
-) -> Result<Authority, OrderFailure> {
+    builder: AccountBuilder,
+) -> Result<(Account, Credentials), OrderFailure> {
+    let tried = Arc::clone(storage);
+    let tried = spawn_blocking(move || tried.try_account()).await;
+    tried.map_err(OrderFailure::ours)?.map_err(OrderFailure::ours)?;
     let contact: Vec<&str> = settings.contact.iter().map(AsRef::as_ref).collect();
     let new = NewAccount {
         contact: &contact,
@@ -116,17 +155,10 @@ async fn make(
     let binding = settings.binding.as_ref().map(external_key).transpose()?;
     let directory = settings.directory.to_string();
     let made = builder.create(&new, directory, binding.as_ref()).await;
-    let (account, credentials) =
-        made.map_err(|error| OrderFailure::new(error, take(&retry_after)))?;
+    let (account, credentials) = made.map_err(OrderFailure::new)?;
+    tracing::info!(directory = %settings.directory, "account made with a certificate authority");
     let credentials = serde_json::to_value(&credentials).map_err(OrderFailure::ours)?;
-    let (settings, storage) = (settings.clone(), Arc::clone(storage));
-    let kept = Credentials::new(credentials);
-    let saved = spawn_blocking(move || {
-        tracing::info!(directory = %settings.directory, "account made with a certificate authority");
-        storage.save_account(&settings, &kept)
-    });
-    saved.await.map_err(OrderFailure::ours)?.map_err(OrderFailure::ours)?;
-    Ok(Authority { account, https, retry_after })
+    Ok((account, Credentials::new(credentials)))
 }
 
 fn external_key(binding: &AccountBinding) -> Result<ExternalAccountKey, OrderFailure> {
@@ -138,46 +170,26 @@ fn external_key(binding: &AccountBinding) -> Result<ExternalAccountKey, OrderFai
 }
 
 /// Speaks HTTP for the ACME client.
-struct Client {
-    https: HttpsClient,
-    retry_after: RetryAfter,
-}
+struct Client(HttpsClient);
 
 impl HttpClient for Client {
     fn request(
         &self,
         request: Request<BodyWrapper<Bytes>>,
     ) -> Pin<Box<dyn Future<Output = Result<BytesResponse, Error>> + Send>> {
-        let (https, retry_after) = (self.https.clone(), Arc::clone(&self.retry_after));
+        let https = self.0.clone();
         Box::pin(async move {
             let (parts, body) = request.into_parts();
             let body =
                 body.collect().await.map_or_else(|never| match never {}, Collected::to_bytes);
             let answer = https.send(Request::from_parts(parts, body)).await;
             let answer = answer.map_err(|failure| Error::Other(failure.into()))?;
-            check(&answer, &retry_after)?;
-            Ok(answer.map(Full::new).into())
+            match Refusal::of(&answer) {
+                Some(refusal) => Err(Error::Other(refusal.into())),
+                None => Ok(answer.map(Full::new).into()),
+            }
         })
     }
-}
-
-/// Notes when to come again, and refuses what is no ACME at all, such as the page of a proxy.
-fn check(answer: &Response<Bytes>, retry_after: &RetryAfter) -> Result<(), Error> {
-    let status = answer.status();
-    if status.is_success() || status.is_redirection() {
-        return Ok(());
-    }
-    let after = answer.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
-    let after = after.and_then(|value| value.trim().parse().ok()).map(Duration::from_secs);
-    *retry_after.lock().unwrap_or_else(PoisonError::into_inner) = after;
-    match serde_json::from_slice::<instant_acme::Problem>(answer.body()) {
-        Ok(_) => Ok(()),
-        Err(_) => Err(Error::Other(unexpected(status).into())),
-    }
-}
-
-fn unexpected(status: StatusCode) -> String {
-    format!("the authority answered {status} without saying why")
 }
 
 impl fmt::Debug for Authority {

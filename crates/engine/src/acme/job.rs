@@ -12,9 +12,11 @@ use vane_core::rules::tls::{CertificateSource, Managed};
 use x509_parser::prelude::{FromDer, ParsedExtension, X509Certificate};
 
 use crate::acme::failure::OrderFailure;
-use crate::acme::office::Office;
+use crate::acme::office::{Idle, Office};
+use crate::acme::order::Issued;
 use crate::acme::schedule::time::UnixTime;
 use crate::acme::schedule::{self, Attempt, Due, Leaf, Question, RenewalInfo, Situation, Window};
+use crate::acme::storage::StorageError;
 use crate::acme::storage::record::{CertificatePem, State};
 use crate::snapshot::ManagedStatus;
 use crate::tls::certificate::{Served, hex};
@@ -33,8 +35,12 @@ pub(super) struct Job {
     asked: Mutex<Asked>,
     wanted: AtomicBool,
     forced: AtomicBool,
+    /// A process that ended has left an order.
+    interrupted: AtomicBool,
     ordering: AtomicBool,
     state: Mutex<State>,
+    /// What serves and is not on disk yet.
+    unstored: Mutex<Option<(Managed, CertificatePem)>>,
     /// Told when something changes that the schedule does not know of.
     woken: Notify,
 }
@@ -53,18 +59,23 @@ impl Job {
             asked: Mutex::new(Asked::of(live)?),
             wanted: AtomicBool::new(true),
             forced: AtomicBool::new(false),
+            interrupted: AtomicBool::new(false),
             ordering: AtomicBool::new(false),
             state: Mutex::new(state),
+            unstored: Mutex::default(),
             woken: Notify::new(),
         })
     }
 
-    /// Serves through `live` from now on, under its settings. An order under way goes on.
+    /// Serves through `live` from now on, under its settings: what served until now, where that is
+    /// good for longer than what was found for it. An order under way goes on.
     pub(super) fn adopt(&self, live: &Arc<Live>) {
         let Some(asked) = Asked::of(live) else { return };
         let before = std::mem::replace(&mut *lock(&self.asked), asked);
-        if !Arc::ptr_eq(&before.live, live) && live.served().is_none() {
-            before.live.served().into_iter().for_each(|served| live.replace(served));
+        if let Some(served) = before.live.served()
+            && live.served().is_none_or(|now| now.facts.not_after < served.facts.not_after)
+        {
+            live.replace(served);
         }
         self.wanted.store(true, Atomic::Release);
         self.woken.notify_one();
@@ -81,9 +92,11 @@ impl Job {
         self.wanted.load(Atomic::Acquire)
     }
 
-    /// Orders now, whatever the schedule says.
+    /// Orders now, whatever the schedule says; where an order is under way, that is it.
     pub(super) fn force(&self) {
-        self.forced.store(true, Atomic::Release);
+        if !self.ordering.load(Atomic::Acquire) {
+            self.forced.store(true, Atomic::Release);
+        }
         self.woken.notify_one();
     }
 
@@ -96,7 +109,7 @@ impl Job {
         ManagedStatus {
             ordering: self.ordering.load(Atomic::Acquire),
             failures: attempt.map_or(0, |attempt| attempt.failures),
-            last_attempt: attempt.map(|attempt| attempt.at.0),
+            last_attempt: attempt.map(|attempt| attempt.begun.unwrap_or(attempt.at).0),
             next_attempt: next.0,
             renewal_window: window.map(|window| (window.start.0, window.end.0)),
         }
@@ -104,14 +117,18 @@ impl Job {
 
     /// Looks after the certificate until nobody asks for it any more.
     pub(super) async fn run(&self, office: &Office) {
-        while self.is_wanted() && !office.holds_lock().await {
-            self.watch_other(office).await;
-        }
-        // What another daemon has left counts, not what it had begun when this one came.
-        if self.take_up(office).await && self.is_wanted() {
-            self.order(office).await;
-        }
+        let mut is_known = false;
         while self.is_wanted() {
+            if let Err(idle) = office.take_lock().await {
+                is_known = false;
+                self.watch_other(office, idle).await;
+                continue;
+            }
+            // What another daemon has left counts, not what it had begun when this one came.
+            if !std::mem::replace(&mut is_known, true) {
+                self.take_up(office).await;
+            }
+            self.store_late(office).await;
             match self.plan(UnixTime::now()).due {
                 Due::Order => self.order(office).await,
                 Due::FetchRenewalInfo => self.ask(office).await,
@@ -120,40 +137,50 @@ impl Job {
         }
     }
 
-    /// Knows what a process that ended has left. Whether that was in the middle of an order.
-    async fn take_up(&self, office: &Office) -> bool {
+    /// Knows what a process that ended has left.
+    async fn take_up(&self, office: &Office) {
         let stored = office.load(self.managed()).await;
         if stored.has_led_to_what_is_stored() {
             office.note(&self.managed(), &stored.state, true).await;
         }
-        let interrupted = stored.is_interrupted();
+        self.interrupted.store(stored.is_interrupted(), Atomic::Release);
         self.know(stored.state);
-        interrupted
     }
 
-    /// Another daemon orders; what it stores is served here too.
-    async fn watch_other(&self, office: &Office) {
+    /// Another daemon orders, or nobody can. What is stored is served here too.
+    async fn watch_other(&self, office: &Office, idle: Idle) {
         let stored = office.load(self.managed()).await;
-        if let Some(served) = stored.pem.as_ref().and_then(parsed) {
+        let is_kept = lock(&self.unstored).is_some();
+        if let Some(served) = stored.pem.as_ref().filter(|_| !is_kept).and_then(parsed) {
             let live = self.live();
             if live.served().is_none_or(|before| !before.is(&served)) {
                 live.replace(Arc::new(served));
             }
         }
         self.know(stored.state);
+        if let Idle::Unusable(problem) = idle {
+            self.live().note_problem(problem);
+        }
         let _ = tokio::time::timeout(TAKE_OVER, self.woken.notified()).await;
     }
 
-    fn know(&self, state: State) {
+    /// Takes what is stored for what is so, unless more is known than could be stored.
+    fn know(&self, stored: State) {
+        let mut state = lock(&self.state);
+        let at = |state: &State| state.attempt.as_ref().map(|attempt| attempt.at);
+        if at(&state) <= at(&stored) {
+            *state = stored;
+        }
         match &state.problem {
             Some(problem) => self.live().note_problem(problem.to_string()),
             None => self.live().mended(),
         }
-        *lock(&self.state) = state;
     }
 
     async fn nap(&self, until: UnixTime) {
-        let seconds = until.since(UnixTime::now()).clamp(1, LONGEST_NAP);
+        let longest =
+            if lock(&self.unstored).is_some() { TAKE_OVER.as_secs() } else { LONGEST_NAP };
+        let seconds = until.since(UnixTime::now()).clamp(1, longest);
         let end = Instant::now() + Duration::from_secs(seconds);
         let _ = tokio::time::timeout_at(end, self.woken.notified()).await;
     }
@@ -173,60 +200,89 @@ impl Job {
             renewal_info: state.renewal_info.as_ref(),
             attempt: state.attempt.as_ref(),
             forced: self.forced.load(Atomic::Acquire),
+            interrupted: self.interrupted.load(Atomic::Acquire),
         };
         schedule::plan(&situation, now)
     }
 
     async fn order(&self, office: &Office) {
-        let _turn = office.turn().await;
-        self.ordering.store(true, Atomic::Release);
-        self.forced.store(false, Atomic::Release);
-        let previous = lock(&self.state).attempt.clone();
-        let attempt = Attempt::begun(previous.as_ref(), UnixTime::now(), seed());
-        let asked = self.asked();
-        match asked.order(office).await {
-            Ok(pem) => self.succeed(office, &asked.managed, attempt, pem).await,
-            Err(failure) => self.fail(office, &asked.managed, attempt, failure).await,
+        let _turn = office.turn(&self.managed()).await;
+        // Others may have taken long.
+        if !self.is_wanted() || self.plan(UnixTime::now()).due != Due::Order {
+            return;
         }
-        self.ordering.store(false, Atomic::Release);
+        let _under_way = UnderWay::begin(&self.ordering);
+        self.forced.store(false, Atomic::Release);
+        self.interrupted.store(false, Atomic::Release);
+        let (asked, state) = (self.asked(), self.begun());
+        let begun = office.begin(&asked.managed, &state).await;
+        let outcome = match begun {
+            Ok(()) => asked.order(office).await,
+            Err(failure) => Err(failure),
+        };
+        match outcome {
+            Ok(issued) => self.succeed(office, &asked.managed, issued).await,
+            Err(failure) => self.fail(office, &asked.managed, failure).await,
+        }
     }
 
-    /// Stores first, then serves: what serves is never lost.
-    async fn succeed(
-        &self,
-        office: &Office,
-        managed: &Managed,
-        attempt: Attempt,
-        pem: CertificatePem,
-    ) {
-        let Some(served) = parsed(&pem) else { return };
-        let state = State { attempt: Some(attempt.succeeded(UnixTime::now())), ..State::default() };
-        office.store(managed, pem, &state).await;
-        *lock(&self.state) = state;
+    /// With an attempt that begins.
+    fn begun(&self) -> State {
+        let mut state = lock(&self.state);
+        state.attempt = Some(Attempt::begun(state.attempt.as_ref(), UnixTime::now(), seed()));
+        state.clone()
+    }
+
+    /// Stores first, then serves: what serves is not lost. What cannot be stored serves all the
+    /// same.
+    async fn succeed(&self, office: &Office, managed: &Managed, issued: Issued) {
+        let Issued { pem, served } = issued;
+        let state = {
+            let mut state = lock(&self.state);
+            let attempt = state.attempt.take().map(|attempt| attempt.succeeded(UnixTime::now()));
+            *state = State { attempt, ..State::default() };
+            state.clone()
+        };
+        let stored = office.store(managed, &pem, &state).await;
         let live = self.live();
         let names = served.facts.names.join(", ");
         tracing::info!(certificate = %live.name, names, not_after = served.facts.not_after, issuer = served.facts.issuer, "certificate issued");
         live.replace(Arc::new(served));
+        *lock(&self.unstored) = stored.is_err().then(|| (managed.clone(), pem));
+        if let Err(error) = stored {
+            tracing::error!(certificate = %live.name, "{}", not_stored(&error));
+            live.note_problem(not_stored(&error));
+        }
     }
 
-    async fn fail(
-        &self,
-        office: &Office,
-        managed: &Managed,
-        attempt: Attempt,
-        failure: OrderFailure,
-    ) {
-        let failed = attempt.failed(UnixTime::now(), failure.retry_after);
-        let failures = failed.failures;
+    /// Stores what could not be stored when it came.
+    async fn store_late(&self, office: &Office) {
+        let Some((managed, pem)) = lock(&self.unstored).clone() else { return };
+        let state = lock(&self.state).clone();
+        let live = self.live();
+        match office.store(&managed, &pem, &state).await {
+            Ok(()) => {
+                *lock(&self.unstored) = None;
+                tracing::info!(certificate = %live.name, "certificate stored");
+                self.know(state);
+            }
+            Err(error) => live.note_problem(not_stored(&error)),
+        }
+    }
+
+    async fn fail(&self, office: &Office, managed: &Managed, failure: OrderFailure) {
         let problem = failure.problem.to_string();
         let state = {
             let mut state = lock(&self.state);
-            state.attempt = Some(failed);
+            let attempt = state.attempt.take();
+            state.attempt =
+                attempt.map(|attempt| attempt.failed(UnixTime::now(), failure.retry_after));
             state.problem = Some(failure.problem);
             state.clone()
         };
         office.note(managed, &state, failure.is_final).await;
         let live = self.live();
+        let failures = state.attempt.map_or(0, |attempt| attempt.failures);
         let next = self.plan(UnixTime::now()).next_attempt.since(UnixTime::now());
         tracing::warn!(certificate = %live.name, failures, next_attempt_secs = next, "no certificate: {problem}");
         live.note_problem(problem);
@@ -234,6 +290,7 @@ impl Job {
 
     /// Asks the authority when it wants the certificate renewed.
     async fn ask(&self, office: &Office) {
+        let _turn = office.question().await;
         let (managed, now) = (self.managed(), UnixTime::now());
         let Some(served) = self.live().served() else { return };
         let answer = match replaced(served.leaf()) {
@@ -249,7 +306,7 @@ impl Job {
                 Some((window, after)) => {
                     RenewalInfo::answered(question, window, Some(after), seed())
                 }
-                None => RenewalInfo::unanswered(question),
+                None => RenewalInfo::unanswered(question, seed()),
             });
             state.clone()
         };
@@ -280,7 +337,7 @@ impl Asked {
     }
 
     /// Goes on with the order that is open, else places one.
-    async fn order(&self, office: &Office) -> Result<CertificatePem, OrderFailure> {
+    async fn order(&self, office: &Office) -> Result<Issued, OrderFailure> {
         let replaces = self.live.served().and_then(|served| replaced(served.leaf()));
         let (mut nonces, mut looks) = (MOST_NONCES, 1_u32);
         loop {
@@ -297,6 +354,26 @@ impl Asked {
             }
         }
     }
+}
+
+/// Says that an order is under way, also where it ends by a panic.
+struct UnderWay<'a>(&'a AtomicBool);
+
+impl<'a> UnderWay<'a> {
+    fn begin(says: &'a AtomicBool) -> Self {
+        says.store(true, Atomic::Release);
+        Self(says)
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Atomic::Release);
+    }
+}
+
+fn not_stored(error: &StorageError) -> String {
+    format!("the certificate that serves is not stored yet: {error}")
 }
 
 /// A stored certificate in the form that serves.

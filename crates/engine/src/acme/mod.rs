@@ -27,6 +27,6 @@ mod http;
 
 mod failure;
 
-pub mod storage;
+mod storage;
 
 pub(crate) mod schedule;

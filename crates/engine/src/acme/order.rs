@@ -14,7 +14,7 @@ use vane_core::value::host_pattern::HostPattern;
 use vane_core::value::secret::Secret;
 
 use crate::acme::authority::Authority;
-use crate::acme::failure::{OrderFailure, is_passing};
+use crate::acme::failure::{OrderFailure, Refusal};
 use crate::acme::http::HttpFailure;
 use crate::acme::keys;
 use crate::acme::proof::Proofs;
@@ -41,6 +41,15 @@ pub(super) struct Ordering<'a> {
     pub(super) replaces: Option<CertificateIdentifier<'static>>,
 }
 
+/// What an order led to.
+#[derive(Debug)]
+pub(super) struct Issued {
+    /// To be stored.
+    pub(super) pem: CertificatePem,
+    /// The same, as it serves.
+    pub(super) served: Served,
+}
+
 impl Ordering<'_> {
     /// Orders a certificate, or goes on with `pending`. The order is stored before anything is
     /// asked of the authority that could lead to a certificate, and its key with it.
@@ -51,13 +60,13 @@ impl Ordering<'_> {
         &self,
         pending: Option<PendingOrder>,
         mut proofs: Proofs<'_>,
-    ) -> Result<CertificatePem, OrderFailure> {
+    ) -> Result<Issued, OrderFailure> {
         let proven = self.lead(pending, &mut proofs).await;
         proofs.clean_up().await;
         let (chain, key) = proven?;
         let pem = CertificatePem { key, chain };
-        check(&pem, self.managed)?;
-        Ok(pem)
+        let served = check(&pem, self.managed)?;
+        Ok(Issued { pem, served })
     }
 
     async fn lead(
@@ -74,12 +83,12 @@ impl Ordering<'_> {
         }
         if order.state().status == OrderStatus::Ready {
             let csr = keys::signing_request(&self.managed.names, key.expose())?;
-            self.asked(order.finalize_csr(&csr).await)?;
+            asked(order.finalize_csr(&csr).await)?;
         }
         match order.state().status {
             OrderStatus::Invalid => Err(self.why_invalid(&mut order).await),
             _ => {
-                let chain = self.asked(order.poll_certificate(&PATIENCE).await)?;
+                let chain = asked(order.poll_certificate(&PATIENCE).await)?;
                 Ok((chain, key))
             }
         }
@@ -101,9 +110,8 @@ impl Ordering<'_> {
                 let is_open = order.state().status != OrderStatus::Invalid;
                 Ok(is_open.then_some((order, pending.key)))
             }
-            // The authority has forgotten it.
-            Err(Error::Api(problem)) if !is_passing(&problem) => Ok(None),
-            Err(error) => Err(self.authority.failure(error)),
+            Err(error) if Refusal::is_of_nothing_there(&error) => Ok(None),
+            Err(error) => Err(OrderFailure::new(error)),
         }
     }
 
@@ -141,17 +149,14 @@ impl Ordering<'_> {
         if let Some(replaced) = &self.replaces {
             match self.authority.account.new_order(&new().replaces(replaced.clone())).await {
                 Ok(order) => return Ok(order),
-                Err(Error::Api(problem)) if !is_about_replacing(&problem) => {
-                    return Err(self.authority.failure(Error::Api(problem)));
+                Err(error) if is_about_replacing(&error) => {
+                    tracing::debug!(%error, "not taken as a replacement");
                 }
                 // It may have come to an order: a second one is for the next attempt.
-                Err(Error::Other(error)) if error.is::<HttpFailure>() => {
-                    return Err(self.authority.failure(Error::Other(error)));
-                }
-                Err(error) => tracing::debug!(%error, "not taken as a replacement"),
+                Err(error) => return Err(OrderFailure::new(error)),
             }
         }
-        self.asked(self.authority.account.new_order(&new()).await)
+        asked(self.authority.account.new_order(&new()).await)
     }
 
     /// Answers the challenges of every name that is not proven yet, and waits for the verdict.
@@ -164,18 +169,21 @@ impl Ordering<'_> {
             Ok(_) => Ok(()),
             Err(_) if order.state().error.is_some() => Err(self.why_invalid(order).await),
             // What was refused is the question, not the order.
-            Err(error) => Err(self.authority.failure(error)),
+            Err(error) => Err(OrderFailure::new(error)),
         }
     }
 
     async fn answer(&self, order: &mut Order, proofs: &mut Proofs<'_>) -> Result<(), OrderFailure> {
         let mut authorizations = order.authorizations();
         while let Some(authorization) = authorizations.next().await {
-            let mut authorization = self.asked(authorization)?;
+            let mut authorization = asked(authorization)?;
             if authorization.status != AuthorizationStatus::Pending {
                 continue;
             }
             let name = authorization.identifier().to_string();
+            if !is_among(&self.managed.names, &name) {
+                return Err(not_ordered(&name));
+            }
             let Some(challenge) = authorization.challenge(proofs.kind()) else {
                 return Err(not_offered(self.managed.challenge.as_str(), &name));
             };
@@ -187,11 +195,11 @@ impl Ordering<'_> {
     async fn set_ready(&self, order: &mut Order, proofs: &Proofs<'_>) -> Result<(), OrderFailure> {
         let mut authorizations = order.authorizations();
         while let Some(authorization) = authorizations.next().await {
-            let mut authorization = self.asked(authorization)?;
+            let mut authorization = asked(authorization)?;
             if authorization.status == AuthorizationStatus::Pending
                 && let Some(mut challenge) = authorization.challenge(proofs.kind())
             {
-                self.asked(challenge.set_ready().await)?;
+                asked(challenge.set_ready().await)?;
             }
         }
         Ok(())
@@ -213,27 +221,44 @@ impl Ordering<'_> {
             problems.push((name, error));
         }
         match of_order {
-            Some(problem) if problems.is_empty() => {
-                self.authority.failure(Error::Api(problem)).last()
-            }
+            Some(problem) if problems.is_empty() => OrderFailure::new(Error::Api(problem)).last(),
             _ => OrderFailure::unproven(problems),
         }
     }
-
-    fn asked<T>(&self, answer: Result<T, Error>) -> Result<T, OrderFailure> {
-        answer.map_err(|error| self.authority.failure(error))
-    }
 }
 
-/// RFC 9773 §5: an authority refuses to replace what it does not know, or what is replaced already.
-fn is_about_replacing(problem: &instant_acme::Problem) -> bool {
-    let kind = problem.r#type.as_deref().unwrap_or_default();
-    kind.ends_with(":alreadyReplaced") || kind.ends_with(":malformed")
+fn asked<T>(answer: Result<T, Error>) -> Result<T, OrderFailure> {
+    answer.map_err(OrderFailure::new)
+}
+
+/// Whether an authority that was told what an order replaces is to be asked once more without.
+fn is_about_replacing(error: &Error) -> bool {
+    match error {
+        // It knows nothing of replacing.
+        Error::Unsupported(_) => true,
+        // It took the order and did not repeat what is replaced; from the library alone.
+        Error::Other(other) if !other.is::<HttpFailure>() && !other.is::<Refusal>() => true,
+        error => Refusal::is_about_replacing(error),
+    }
 }
 
 fn not_offered(challenge: &str, name: &str) -> OrderFailure {
     let words = format!("the authority does not offer `{challenge}` for {name}: use another");
     OrderFailure::ours(words).last()
+}
+
+fn not_ordered(name: &str) -> OrderFailure {
+    let words = format!("the authority wants a proof for {name}, which was not ordered");
+    OrderFailure::ours(words).last()
+}
+
+/// Whether a name that an authority asks about is one of those that are ordered. Otherwise it
+/// could have answers and records put in place for any name.
+fn is_among(names: &[HostPattern], asked: &str) -> bool {
+    names.iter().any(|name| match identifier(name) {
+        Identifier::Ip(address) => asked.parse() == Ok(address),
+        _ => name.to_string().eq_ignore_ascii_case(asked),
+    })
 }
 
 fn identifier(name: &HostPattern) -> Identifier {
@@ -247,7 +272,7 @@ fn names(managed: &Managed) -> Vec<String> {
 }
 
 /// An authority's certificate is looked at as closely as one from a file.
-fn check(pem: &CertificatePem, managed: &Managed) -> Result<(), OrderFailure> {
+fn check(pem: &CertificatePem, managed: &Managed) -> Result<Served, OrderFailure> {
     let served = Served::from_pem(pem.chain.as_bytes(), pem.key.expose().as_bytes());
     let served = served.map_err(|problem| {
         OrderFailure::ours(format!("what the authority issued cannot be served: {problem}")).last()
@@ -260,6 +285,23 @@ fn check(pem: &CertificatePem, managed: &Managed) -> Result<(), OrderFailure> {
         Some(name) => {
             Err(OrderFailure::ours(format!("what the authority issued is not for {name}")).last())
         }
-        None => Ok(()),
+        None => Ok(served),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_that_were_ordered_are_proven() {
+        let patterns = ["a.example", "*.b.example", "[::1]", "192.0.2.1"];
+        let names = patterns.map(|name| HostPattern::parse(name).unwrap());
+        for ordered in ["a.example", "A.example", "*.b.example", "::1", "0:0::1", "192.0.2.1"] {
+            assert!(is_among(&names, ordered), "{ordered}");
+        }
+        for other in ["b.example", "x.b.example", "a.example.", "::2", "*.a.example", ""] {
+            assert!(!is_among(&names, other), "{other}");
+        }
     }
 }

@@ -76,9 +76,11 @@ impl<'a> Proofs<'a> {
 
     async fn record(&mut self, dns: &Dns, name: &str, value: &str) -> Result<(), OrderFailure> {
         let name = format!("_acme-challenge.{name}");
-        let record = dns::present(dns, &name, value, self.context()).await;
-        self.records.push(record.map_err(OrderFailure::ours)?);
-        Ok(())
+        let mut record = Record::new(dns, &name, value);
+        let put = dns::present(&mut record, self.context()).await;
+        // What failed half-way may have put it.
+        self.records.push(record);
+        put.map_err(OrderFailure::ours)
     }
 
     /// How long the authority is to wait until it looks.
@@ -92,8 +94,12 @@ impl<'a> Proofs<'a> {
     /// Takes everything away again; what cannot be is reported.
     pub(super) async fn clean_up(self) {
         for record in &self.records {
-            if let Err(failure) = dns::cleanup(record, self.context()).await {
-                tracing::warn!("a record of `dns-01` is left behind: {failure}");
+            match dns::cleanup(record, self.context()).await {
+                Ok(()) => {}
+                Err(failure) if record.is_put() => {
+                    tracing::warn!("a record of `dns-01` is left behind: {failure}");
+                }
+                Err(failure) => tracing::debug!("a record of `dns-01` may be left: {failure}"),
             }
         }
     }

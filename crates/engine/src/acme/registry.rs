@@ -4,13 +4,15 @@
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use tokio::time::Instant;
 use vane_core::rules::tls::{CertificateSource, Managed};
 
 use crate::acme::job::Job;
 use crate::acme::office::Office;
+use crate::acme::storage::id;
 use crate::acme::storage::record::State;
-use crate::acme::storage::{StorageError, id};
 use crate::snapshot::ManagedStatus;
 use crate::tls::certificate::Served;
 use crate::tls::challenges::Challenges;
@@ -33,10 +35,7 @@ impl Registry {
     }
 
     /// The certificate that is stored, if it can be served. Blocks.
-    ///
-    /// # Errors
-    /// When the state directory cannot be used.
-    pub(crate) fn stored(&self, managed: &Managed) -> Result<Option<Served>, StorageError> {
+    pub(crate) fn stored(&self, managed: &Managed) -> Option<Served> {
         self.office.stored(managed)
     }
 
@@ -69,7 +68,11 @@ impl Registry {
         let (office, jobs) = (Arc::clone(&self.office), Arc::clone(&self.jobs));
         tokio::spawn(async move {
             loop {
-                job.run(&office).await;
+                let run = || {
+                    let (job, office) = (Arc::clone(&job), Arc::clone(&office));
+                    async move { job.run(&office).await }
+                };
+                to_its_end(run).await;
                 let mut jobs = lock(&jobs);
                 // Somebody may have asked for it again in this moment.
                 if !job.is_wanted() {
@@ -96,6 +99,23 @@ impl Registry {
     }
 }
 
+/// Runs it until it ends by itself: one that panics begins again after a pause.
+async fn to_its_end<F>(mut run: impl FnMut() -> F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    while let Err(error) = tokio::spawn(run()).await {
+        if error.is_cancelled() {
+            return;
+        }
+        tracing::error!(
+            "this is a bug in vaned: what looks after a certificate broke; it begins again in {} s",
+            PAUSE.as_secs()
+        );
+        tokio::time::sleep_until(Instant::now() + PAUSE).await;
+    }
+}
+
 /// The id under which a managed certificate is stored.
 fn stored_as(live: &Live) -> Option<String> {
     match &live.source {
@@ -106,4 +126,25 @@ fn stored_as(live: &Live) -> Option<String> {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Between a panic and another try.
+const PAUSE: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_panics_begins_again_after_a_pause() {
+        let begun = Instant::now();
+        let mut runs = 0;
+        to_its_end(|| {
+            runs += 1;
+            let is_last = runs == 3;
+            async move { assert!(is_last, "not yet") }
+        })
+        .await;
+        assert_eq!((3, 2 * PAUSE), (runs, begun.elapsed()));
+    }
 }

@@ -4,7 +4,9 @@ pub(crate) mod damage;
 
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{
+    DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
+};
 use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -125,6 +127,12 @@ pub(crate) fn open_lock(path: &Path, damage: &mut Vec<Damage>) -> io::Result<Fil
         damage.push(Damage { path: path.to_owned(), defect: Defect::NotAFile, kept_as });
     }
     OpenOptions::new().write(true).create(true).truncate(false).mode(FILE).open(path)
+}
+
+/// Whether an open file is the one that is found at `path`.
+pub(crate) fn is_at(file: &File, path: &Path) -> bool {
+    let id = |found: io::Result<Metadata>| found.ok().map(|found| (found.dev(), found.ino()));
+    id(file.metadata()).is_some_and(|open| id(fs::symlink_metadata(path)) == Some(open))
 }
 
 /// Removes the drafts in a directory, and takes away the rights that others have to what is in it.

@@ -147,7 +147,7 @@ fn decide(flow: &Arc<Flow>, request: Request<Incoming>) -> Result<Decision<'_>, 
 fn challenge(flow: &Flow, path: &str) -> Option<Response<ResponseBody>> {
     let token = path.strip_prefix("/.well-known/acme-challenge/")?;
     let answer = flow.shared.challenges.token(token).filter(|_| flow.tls.is_none())?;
-    let body = bytes::Bytes::from(String::from(answer));
+    let body = bytes::Bytes::from(String::from(&*answer));
     let mut response = Response::new(ResponseBody::whole(body));
     let kind = HeaderValue::from_static("application/octet-stream");
     response.headers_mut().insert(header::CONTENT_TYPE, kind);

@@ -12,25 +12,29 @@ pub(crate) const ALPN: &[u8] = b"acme-tls/1";
 /// costs one read of a lock that nobody writes.
 #[derive(Debug, Default)]
 pub(crate) struct Challenges {
-    tokens: RwLock<HashMap<Box<str>, Box<str>>>,
-    handshakes: RwLock<HashMap<Box<str>, Arc<ServerConfig>>>,
+    tokens: Answers<str>,
+    handshakes: Answers<ServerConfig>,
 }
+
+/// By token or name. Where several orders answer the same, the last to come counts.
+type Answers<T> = RwLock<HashMap<Box<str>, Vec<Arc<T>>>>;
 
 impl Challenges {
     /// The answer to the `http-01` challenge with this token.
-    pub(crate) fn token(&self, token: &str) -> Option<Box<str>> {
-        self.tokens.read().unwrap_or_else(PoisonError::into_inner).get(token).cloned()
+    pub(crate) fn token(&self, token: &str) -> Option<Arc<str>> {
+        last(&self.tokens, token)
     }
 
     /// What answers the `tls-alpn-01` challenge for this name.
     pub(crate) fn handshake(&self, name: &str) -> Option<Arc<ServerConfig>> {
-        self.handshakes.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+        last(&self.handshakes, name)
     }
 
     /// Answers an `http-01` challenge until the result is dropped.
     pub(crate) fn answer_token(self: &Arc<Self>, token: &str, answer: &str) -> Answering {
-        write(&self.tokens).insert(token.into(), answer.into());
-        Answering { challenges: Arc::clone(self), key: Key::Token(token.into()) }
+        let answer: Arc<str> = answer.into();
+        add(&self.tokens, token, &answer);
+        Answering { challenges: Arc::clone(self), key: token.into(), what: What::Token(answer) }
     }
 
     /// Answers a `tls-alpn-01` challenge until the result is dropped.
@@ -39,8 +43,8 @@ impl Challenges {
         name: &str,
         config: Arc<ServerConfig>,
     ) -> Answering {
-        write(&self.handshakes).insert(name.into(), config);
-        Answering { challenges: Arc::clone(self), key: Key::Handshake(name.into()) }
+        add(&self.handshakes, name, &config);
+        Answering { challenges: Arc::clone(self), key: name.into(), what: What::Handshake(config) }
     }
 }
 
@@ -48,24 +52,64 @@ impl Challenges {
 #[derive(Debug)]
 pub(crate) struct Answering {
     challenges: Arc<Challenges>,
-    key: Key,
+    key: Box<str>,
+    what: What,
 }
 
 #[derive(Debug)]
-enum Key {
-    Token(Box<str>),
-    Handshake(Box<str>),
+enum What {
+    Token(Arc<str>),
+    Handshake(Arc<ServerConfig>),
 }
 
 impl Drop for Answering {
     fn drop(&mut self) {
-        match &self.key {
-            Key::Token(token) => drop(write(&self.challenges.tokens).remove(token)),
-            Key::Handshake(name) => drop(write(&self.challenges.handshakes).remove(name)),
+        match &self.what {
+            What::Token(answer) => remove(&self.challenges.tokens, &self.key, answer),
+            What::Handshake(config) => remove(&self.challenges.handshakes, &self.key, config),
         }
+    }
+}
+
+fn last<T: ?Sized>(answers: &Answers<T>, key: &str) -> Option<Arc<T>> {
+    answers.read().unwrap_or_else(PoisonError::into_inner).get(key)?.last().cloned()
+}
+
+fn add<T: ?Sized>(answers: &Answers<T>, key: &str, answer: &Arc<T>) {
+    write(answers).entry(key.into()).or_default().push(Arc::clone(answer));
+}
+
+/// Takes this answer away, and no other to the same.
+fn remove<T: ?Sized>(answers: &Answers<T>, key: &str, answer: &Arc<T>) {
+    let mut answers = write(answers);
+    let Some(all) = answers.get_mut(key) else { return };
+    all.retain(|each| !Arc::ptr_eq(each, answer));
+    if all.is_empty() {
+        answers.remove(key);
     }
 }
 
 fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
     lock.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_one_order_takes_away_is_not_what_another_answers() {
+        let challenges = Arc::new(Challenges::default());
+        let first = challenges.answer_token("t", "of the first");
+        let second = challenges.answer_token("t", "of the second");
+        assert_eq!(Some("of the second"), challenges.token("t").as_deref());
+        drop(first);
+        assert_eq!(Some("of the second"), challenges.token("t").as_deref());
+        let third = challenges.answer_token("t", "of the third");
+        drop(third);
+        assert_eq!(Some("of the second"), challenges.token("t").as_deref());
+        drop(second);
+        assert_eq!(None, challenges.token("t"));
+        assert!(write(&challenges.tokens).is_empty());
+    }
 }

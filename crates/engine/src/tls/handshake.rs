@@ -8,7 +8,10 @@ use std::sync::Arc;
 use aws_lc_rs::digest::{SHA256, digest};
 use bytes::Bytes;
 use rustls::pki_types::CertificateDer;
-use rustls::{AlertDescription, HandshakeKind, ProtocolVersion, ServerConfig, ServerConnection};
+use rustls::{
+    AlertDescription, CertificateError, HandshakeKind, ProtocolVersion, ServerConfig,
+    ServerConnection,
+};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -140,13 +143,16 @@ pub(crate) async fn accept(
         return Err((Refusal::Challenge, stream.into_inner().0.into_socket()));
     };
     let (_, session) = stream.get_ref();
+    let resumed = session.handshake_kind() == Some(HandshakeKind::Resumed);
+    if resumed && has_outlived_certificate(session) {
+        let expired = rustls::Error::InvalidCertificate(CertificateError::Expired);
+        let socket = stream.into_inner().0.into_socket();
+        return Err((Refusal::ClientCertificate(expired), socket));
+    }
     Ok(Secured {
         facts: facts(session),
         http2: session.alpn_protocol() == Some(b"h2"),
-        outcome: match session.handshake_kind() {
-            Some(HandshakeKind::Resumed) => HandshakeOutcome::Resumed,
-            _ => HandshakeOutcome::Full,
-        },
+        outcome: if resumed { HandshakeOutcome::Resumed } else { HandshakeOutcome::Full },
         chosen,
         stream: Box::new(stream),
     })
@@ -169,6 +175,14 @@ fn is_about_client_certificate(error: &rustls::Error) -> bool {
             | rustls::Error::InvalidCertificate(_)
             | rustls::Error::InvalidCertRevocationList(_)
     )
+}
+
+/// Whether the client's certificate has expired since it was verified: a session that is resumed
+/// does not verify it again.
+fn has_outlived_certificate(session: &ServerConnection) -> bool {
+    let leaf = session.peer_certificates().and_then(<[_]>::first);
+    let parsed = leaf.map(|leaf| X509Certificate::from_der(leaf));
+    parsed.is_some_and(|parsed| parsed.is_ok_and(|(_, found)| !found.validity().is_valid()))
 }
 
 fn facts(session: &ServerConnection) -> Handshake {

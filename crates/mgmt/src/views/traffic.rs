@@ -86,6 +86,8 @@ pub enum ListenerState {
     Failed,
     /// It was removed and its last connections finish.
     Draining,
+    /// There is none: a socket was handed over that no rule listens on.
+    Unclaimed,
 }
 
 /// Where a listener's socket comes from.
@@ -130,6 +132,7 @@ impl fmt::Display for ListenerState {
             Self::Listening => "listening",
             Self::Failed => "failed",
             Self::Draining => "draining",
+            Self::Unclaimed => "unclaimed",
         })
     }
 }

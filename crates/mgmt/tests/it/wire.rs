@@ -280,6 +280,7 @@ fn words_on_the_wire_are_the_words_for_people() {
         ListenerState::Listening,
         ListenerState::Failed,
         ListenerState::Draining,
+        ListenerState::Unclaimed,
     ]);
     same(&[CertState::Missing, CertState::Serving, CertState::Failing, CertState::Expired]);
     same(&[RenewRefusal::Unknown, RenewRefusal::FromFiles, RenewRefusal::Ending]);

@@ -1,14 +1,15 @@
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use integration::vane::Vane;
+use integration::tools::skipped;
 use integration::vaned::Vaned;
-use rustix::process::Signal;
+use rustix::process::{Pid, Resource, Rlimit, Signal, prlimit};
 use serde_json::json;
 
 use super::LIMIT;
-use super::rig::{NAME, Rig, files};
+use super::rig::{NAME, Rig, files, renew, until_cert, until_failed};
 
 /// S4. Nothing of the state is for others, whatever the umask, and what was is no longer.
 #[tokio::test]
@@ -89,44 +90,133 @@ fn extension(path: &Path) -> String {
     path.extension().and_then(|end| end.to_str()).unwrap_or_default().to_owned()
 }
 
-/// S4. Without a place for keys nothing starts that would have to keep some; checking needs none.
+/// S4. Without a place for keys nothing is ordered; everything else is served, and who looks is
+/// told.
 #[tokio::test]
-async fn a_state_directory_that_cannot_be_used_is_refused_with_words() {
+async fn a_state_directory_that_cannot_be_used_costs_the_site_that_needs_it_alone() {
     let Some(rig) = Rig::usual().await else { return };
     rig.one_site();
     let file = rig.config.path().join("config.json");
     for unusable in [Path::new("/nonexistent/state"), Path::new("/proc"), &file] {
         let unusable = unusable.to_str().unwrap();
-        let mut vaned = rig.daemon().env("VANE_STATE_DIR", unusable).spawn();
-        let status = vaned.exit_status(LIMIT).await;
-        let log = vaned.log_lines().join("\n");
-        assert!(status.code().is_some_and(|code| code != 0), "{status}: {log}");
+        let vaned = rig.daemon().env("VANE_STATE_DIR", unusable).start().await;
+        let cert = until_cert(&vaned, NAME, |cert| cert["last_error"].is_string()).await;
+        assert_eq!(json!("missing"), cert["state"]);
+        let error = cert["last_error"].as_str().unwrap();
         for words in ["certificates cannot be kept in", unusable, "VANE_STATE_DIR"] {
-            assert!(log.contains(words), "{words}: {log}");
+            assert!(error.contains(words), "{words}: {error}");
         }
+        let said =
+            |line: &str| line.contains("no certificates are ordered") && line.contains(error);
+        vaned.wait_for_log(said).await;
+        assert_serves_in_clear(&rig).await;
+        assert!(rig.handshake(NAME).await.is_err());
         let mut check = rig.daemon().env("VANE_STATE_DIR", unusable).arg("--check").spawn();
         assert!(check.exit_status(LIMIT).await.success(), "{:?}", check.log_lines());
     }
     assert!(files(&rig.state()).is_empty());
+    assert_eq!(0, rig.pebble.orders());
 }
 
-/// S4. A reload that would need such a place is refused, and what served goes on.
+/// S4. The same for a site that comes by a reload; once there is a place it has its certificate.
 #[tokio::test]
-async fn a_reload_that_needs_a_state_directory_without_one_is_refused() {
+async fn a_site_that_waits_for_a_state_directory_is_ordered_once_there_is_one() {
     let Some(rig) = Rig::usual().await else { return };
-    let vaned = rig.daemon().env("VANE_STATE_DIR", "/nonexistent/state").start().await;
+    let state = rig.state().join("later");
+    let vaned = rig.daemon().env("VANE_STATE_DIR", state.to_str().unwrap()).start().await;
     rig.one_site();
-    let output = Vane::new().socket(vaned.socket()).run(&["reload"]).await;
-    assert_eq!(1, output.status, "{output:?}");
-    assert!(output.stderr.contains("certificates cannot be kept in"), "{output:?}");
-    assert_still_serves(&rig, &vaned).await;
+    vaned.reload().await;
+    until_cert(&vaned, NAME, |cert| cert["last_error"].is_string()).await;
+    assert_serves_in_clear(&rig).await;
+    fs::create_dir(&state).unwrap();
+    // It looks again by itself, and sooner when it is asked.
+    renew(&vaned, NAME).await;
+    rig.issued(&vaned, NAME).await;
+    assert_eq!(1, rig.pebble.orders());
 }
 
-async fn assert_still_serves(rig: &Rig, vaned: &Vaned) {
+/// S4. What is stored is served, also where nothing can be stored any more.
+#[tokio::test]
+async fn what_is_stored_serves_where_nothing_can_be_written() {
+    if !Command::new("unshare").args(["-m", "true"]).status().is_ok_and(|done| done.success()) {
+        return skipped("a file system cannot be made read-only here: no right to mount");
+    }
+    let Some(rig) = Rig::usual().await else { return };
+    rig.one_site();
+    let mut vaned = rig.start().await;
+    let leaf = rig.issued(&vaned, NAME).await.leaf;
+    vaned.signal(Signal::TERM);
+    vaned.exit_status(LIMIT).await;
+    let read_only = "mount --bind \"$VANE_STATE_DIR\" \"$VANE_STATE_DIR\" \
+                     && mount -o remount,bind,ro \"$VANE_STATE_DIR\" && exec \"$@\"";
+    let daemon = rig.daemon().within(&["unshare", "-m", "sh", "-c", read_only, "sh"]);
+    let vaned = daemon.start().await;
+    let cert = until_cert(&vaned, NAME, |cert| cert["last_error"].is_string()).await;
+    assert!(cert["last_error"].as_str().unwrap().contains("Read-only file system"), "{cert}");
+    assert_eq!(leaf, rig.handshake(NAME).await.unwrap().leaf);
+    assert_serves_in_clear(&rig).await;
+    assert_eq!(1, rig.pebble.orders());
+}
+
+/// S4. A full disk: nothing is asked of the authority that could not be kept.
+#[tokio::test]
+async fn without_room_no_account_is_made_and_nothing_is_ordered() {
+    let Some(mut rig) = Rig::usual().await else { return };
+    let front = rig.pebble.front(|request, way| async move { way.pass(&request).await }).await;
+    rig.by_way_of(front.directory_url());
+    rig.one_site();
+    let vaned = rig.daemon().within(&WITH_A_FULL_DISK).start().await;
+    let failed = until_failed(&vaned, NAME, 1).await;
+    assert!(failed["last_error"].as_str().unwrap().contains("cannot write"), "{failed}");
+    assert!(front.seen().is_empty(), "{:?}", front.seen());
+    set_room(&vaned, None);
+    renew(&vaned, NAME).await;
+    rig.issued(&vaned, NAME).await;
+    assert_eq!(1, rig.pebble.orders());
+}
+
+/// S4. A disk that fills up during an order: its certificate serves, and is stored once it can be.
+#[tokio::test]
+async fn a_certificate_that_cannot_be_stored_serves_and_is_stored_later() {
+    let Some(mut rig) = Rig::usual().await else { return };
+    let (_front, gate) = rig.held_at("/certZ/").await;
+    rig.one_site();
+    let vaned = rig.daemon().within(&ON_A_DISK_THAT_MAY_FILL_UP).start().await;
+    gate.wait_for(1, LIMIT).await;
+    set_room(&vaned, Some(0));
+    gate.open();
+    let shown = until_cert(&vaned, NAME, |cert| {
+        cert["managed"]["ordering"] == false && cert["served"].is_object()
+    });
+    let shown = shown.await;
+    assert!(shown["last_error"].as_str().unwrap().contains("not stored yet"), "{shown}");
+    let leaf = rig.handshake(NAME).await.unwrap().leaf;
+    assert!(rig.stored("certificate.pem").is_empty());
+    set_room(&vaned, None);
+    let more = json!({ "listen": rig.http().to_string(), "match": { "http.path": "/x" },
+        "respond": {} });
+    rig.config.write_rule("more", more);
+    vaned.reload().await;
+    until_cert(&vaned, NAME, |cert| cert["state"] == "serving").await;
+    assert_eq!(1, rig.stored("certificate.pem").len());
+    assert_eq!(leaf, rig.handshake(NAME).await.unwrap().leaf);
+    assert_eq!(1, rig.pebble.orders());
+}
+
+/// How large the files of a daemon may become, in bytes; `None` for any size.
+fn set_room(vaned: &Vaned, current: Option<u64>) {
+    let pid = Pid::from_raw(vaned.pid().try_into().unwrap());
+    prlimit(pid, Resource::Fsize, Rlimit { current, maximum: None }).unwrap();
+}
+
+async fn assert_serves_in_clear(rig: &Rig) {
     let mut client = integration::raw_client::RawClient::connect(rig.http()).await.unwrap();
     assert_eq!(404, client.get("/", NAME).await.unwrap().status);
-    assert_eq!(1, vaned.listeners().await.len());
 }
 
+/// Every write to a file fails, and does not end the process.
+const WITH_A_FULL_DISK: [&str; 4] = ["sh", "-c", "trap '' XFSZ; ulimit -S -f 0; exec \"$@\"", "sh"];
+/// A write that finds no room does not end the process.
+const ON_A_DISK_THAT_MAY_FILL_UP: [&str; 4] = ["sh", "-c", "trap '' XFSZ; exec \"$@\"", "sh"];
 /// How files end that hold something.
 const KEPT: [&str; 2] = ["json", "pem"];

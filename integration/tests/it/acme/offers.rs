@@ -11,7 +11,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use super::LIMIT;
-use super::rig::{NAME, Rig, now, until_cert};
+use super::rig::{NAME, Rig, now, renew, until_cert, until_failed};
 
 /// The window that the stand-in suggests, in seconds from now.
 type Window = Arc<Mutex<(i64, i64)>>;
@@ -113,6 +113,65 @@ async fn the_authority_says_when_a_certificate_is_renewed_and_is_told_what_is_re
         front.seen().into_iter().any(|request| request.path == format!("{INFO}/{replaced}"));
     assert!(of_first, "the one that is asked about is the one that is replaced");
     assert_eq!(2, rig.pebble.orders());
+}
+
+/// Another contact is another account, which may not replace what the first one ordered. That ends
+/// no renewal.
+#[tokio::test]
+async fn a_certificate_of_another_account_is_renewed_without_saying_what_is_replaced() {
+    let Some(mut rig) = Rig::usual().await else { return };
+    let front = rig.pebble.front(|request, way| async move {
+        match request.path.as_str() {
+            "/dir" => with_renewal_info(way.pass(&request).await),
+            path if path.starts_with(INFO) => suggestion((100 * DAY, 110 * DAY)),
+            "/order-plz" if !request.payload()["replaces"].is_null() => {
+                let words = json!({ "type": "urn:ietf:params:acme:error:unauthorized",
+                    "detail": "requester account did not request the certificate being replaced" });
+                Answer::json(403, "application/problem+json", &words)
+            }
+            _ => way.pass(&request).await,
+        }
+    });
+    let front = front.await;
+    rig.by_way_of(front.directory_url());
+    rig.one_site();
+    let vaned = rig.start().await;
+    let leaf = rig.issued(&vaned, NAME).await.leaf;
+    rig.write_settings(json!({ "challenge": "http-01", "contact": "mailto:else@example.com" }));
+    vaned.reload().await;
+    renew(&vaned, NAME).await;
+    until_cert(&vaned, NAME, |cert| {
+        cert["state"] == "serving" && cert["served"]["serial"] != json!(leaf.serial)
+    })
+    .await;
+    let replaced: Vec<_> =
+        orders(&front).iter().map(|order| order["replaces"].is_string()).collect();
+    assert_eq!(vec![false, true, false], replaced);
+    assert_eq!(2, rig.stored_accounts());
+}
+
+/// An authority that has new roots is asked under these, as soon as they are in the file.
+#[tokio::test]
+async fn the_roots_of_the_authority_are_those_that_are_in_the_file_now() {
+    let Some(rig) = Rig::usual().await else { return };
+    let ca_file = rig.state().join("ca.pem");
+    let right = fs::read(rig.pebble.ca_file()).unwrap();
+    fs::write(&ca_file, &right).unwrap();
+    rig.write_settings(json!({ "challenge": "http-01", "ca_file": ca_file.to_str().unwrap() }));
+    rig.write_site("site", &[NAME], true);
+    let vaned = rig.start().await;
+    let leaf = rig.issued(&vaned, NAME).await.leaf;
+    fs::write(&ca_file, integration::certs::Authority::root("other").pem()).unwrap();
+    renew(&vaned, NAME).await;
+    let failed = until_failed(&vaned, NAME, 1).await;
+    assert!(failed["last_error"].as_str().unwrap().contains("TLS handshake"), "{failed}");
+    fs::write(&ca_file, &right).unwrap();
+    renew(&vaned, NAME).await;
+    until_cert(&vaned, NAME, |cert| {
+        cert["state"] == "serving" && cert["served"]["serial"] != json!(leaf.serial)
+    })
+    .await;
+    assert_eq!(1, rig.stored_accounts());
 }
 
 /// A profile is passed on as it is written.

@@ -69,7 +69,7 @@ async fn a_rate_limit_is_kept_to_for_as_long_as_the_authority_says() {
     let front = front.await;
     rig.by_way_of(front.directory_url());
     rig.one_site();
-    let vaned = rig.start().await;
+    let mut vaned = rig.start().await;
     let failed = until_failed(&vaned, NAME, 1).await;
     let next = failed["managed"]["next_attempt"].as_u64().unwrap();
     assert!((now() + 7100..=now() + 7200).contains(&next), "{failed}");
@@ -79,5 +79,18 @@ async fn a_rate_limit_is_kept_to_for_as_long_as_the_authority_says() {
     renew(&vaned, NAME).await;
     let table = vane(&vaned, &["get", "certs"]).await.stdout;
     assert!(table.contains("too many of them"), "{table}");
+
+    rig.config.remove("rules/site.json");
+    vaned.reload().await;
+    rig.write_site("site", &[NAME], true);
+    vaned.reload().await;
+    renew(&vaned, NAME).await;
+    let back = until_failed(&vaned, NAME, 1).await;
+    assert_eq!(json!(next), back["managed"]["next_attempt"], "a site that comes back waits too");
+    vaned.signal(Signal::TERM);
+    vaned.exit_status(LIMIT).await;
+    let vaned = rig.start().await;
+    let again = until_failed(&vaned, NAME, 1).await;
+    assert_eq!(json!(next), again["managed"]["next_attempt"], "and so does another process");
     assert_eq!(asked, front.seen().len());
 }

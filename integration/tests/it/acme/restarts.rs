@@ -208,6 +208,77 @@ async fn an_order_that_has_led_to_a_certificate_is_not_gone_on_with() {
     assert_eq!(1, rig.pebble.orders());
 }
 
+/// S4. What an authority says where it is only asked for the order is told, and costs no order.
+#[tokio::test]
+async fn an_order_that_cannot_be_asked_for_now_is_quoted_and_kept() {
+    let Some(mut rig) = Rig::usual().await else { return };
+    let is_busy = Arc::new(AtomicBool::new(true));
+    let busy = is_busy.clone();
+    let front = rig.pebble.front(move |request, way| {
+        let refuses = busy.load(Ordering::SeqCst) && request.path.contains("/my-order/");
+        async move {
+            let words = json!({ "type": "urn:ietf:params:acme:error:rateLimited",
+                "detail": "you ask too often" });
+            match refuses {
+                true => Answer::json(429, "application/problem+json", &words),
+                false => way.pass(&request).await,
+            }
+        }
+    });
+    let front = front.await;
+    rig.by_way_of(front.directory_url());
+    rig.one_site();
+    let vaned = rig.start().await;
+    let quoted = "you ask too often (urn:ietf:params:acme:error:rateLimited)";
+    // The first while it waits for the verdict, the second when it goes on.
+    for failures in 1..=2 {
+        assert_eq!(quoted, until_failed(&vaned, NAME, failures).await["last_error"]);
+        stored_order(&rig);
+        is_busy.store(failures == 1, Ordering::SeqCst);
+        renew(&vaned, NAME).await;
+    }
+    rig.issued(&vaned, NAME).await;
+    assert_eq!(1, rig.pebble.orders());
+}
+
+/// Who is impatient during an order does not get two.
+#[tokio::test]
+async fn a_renewal_that_is_asked_for_during_an_order_is_that_order() {
+    let Some(mut rig) = Rig::usual().await else { return };
+    let (_front, gate) = rig.held_at("/finalize-order/").await;
+    rig.one_site();
+    let vaned = rig.start().await;
+    gate.wait_for(1, LIMIT).await;
+    renew(&vaned, NAME).await;
+    gate.open();
+    rig.issued(&vaned, NAME).await;
+    wait_a_little(&vaned).await;
+    assert_eq!(json!(false), certs(&vaned).await[0]["managed"]["ordering"]);
+    assert_eq!(1, rig.pebble.orders());
+}
+
+/// Of many that wait for their turn those are ordered that are still wanted then.
+#[tokio::test]
+async fn what_nobody_wants_any_more_is_not_ordered_when_its_turn_comes() {
+    let Some(mut rig) = Rig::usual().await else { return };
+    let (_front, gate) = rig.held_at("/order-plz").await;
+    rig.write_settings(json!({ "challenge": "http-01" }));
+    for number in 0..6 {
+        rig.write_site(&format!("site{number}"), &[&format!("n{number}.test")], true);
+    }
+    let vaned = rig.start().await;
+    gate.wait_for(4, LIMIT).await;
+    for number in 0..6 {
+        rig.config.remove(&format!("rules/site{number}.json"));
+    }
+    vaned.reload().await;
+    gate.open();
+    until("the orders under way to end", LIMIT, async || rig.stored("certificate.pem").len() == 4)
+        .await;
+    wait_a_little(&vaned).await;
+    assert_eq!(4, rig.pebble.orders());
+}
+
 /// S4. An authority without memory knows neither account nor order; both are made again.
 #[tokio::test]
 async fn an_account_that_the_authority_has_forgotten_is_made_again() {

@@ -135,6 +135,11 @@ impl Rig {
         all.into_iter().filter(|path| path.file_name().is_some_and(|name| name == file)).collect()
     }
 
+    /// How many accounts are stored.
+    pub(super) fn stored_accounts(&self) -> usize {
+        files(&self.state().join("acme/accounts")).len()
+    }
+
     /// A client that trusts what the authority issues, and nothing else.
     pub(super) async fn client(&self) -> TlsClient {
         TlsClient::builder().roots(&self.pebble.issuing_roots().await).build()

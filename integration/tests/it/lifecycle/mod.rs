@@ -1,5 +1,6 @@
 //! The life of a daemon: boot, listeners, reload, drain, management and the command line.
 
+mod activation;
 mod bind;
 mod boot;
 mod certs;

@@ -1,4 +1,5 @@
 use std::fs;
+use std::time::{Duration, SystemTime};
 
 use integration::certs::{Authority, Issued, Spec, days};
 use integration::config_dir::ConfigDir;
@@ -140,6 +141,30 @@ async fn a_revoked_certificate_is_refused_from_then_on() {
         };
         assert_eq!(TlsFailure::Alert(AlertDescription::CertificateRevoked), failed);
     }
+}
+
+/// T6. A session does not outlive the certificate that it was verified with.
+#[tokio::test]
+async fn a_certificate_that_has_expired_is_refused_also_where_it_is_resumed() {
+    let people = People::asked("require", &json!({})).await;
+    let now = SystemTime::now();
+    let soon = Spec::client("bob").valid(now - Duration::from_secs(60)..now + LIMIT / 5);
+    let bob = people.root.issue(&soon);
+    let client = TlsClient::builder().tls12_only().identity(&bob).resuming().build();
+    for resumed in [false, true] {
+        let connection = people.site.connect(&client, "a.test").await.unwrap();
+        assert_eq!(resumed, connection.handshake.resumed);
+        assert_eq!(Ok(200), status(&mut connection.http1(), "a.test").await);
+    }
+    until("the session to end with the certificate", LIMIT, async || {
+        match people.site.connect(&client, "a.test").await {
+            Ok(connection) => status(&mut connection.http1(), "a.test").await.is_err(),
+            Err(_) => true,
+        }
+    })
+    .await;
+    let line = people.site.vaned.wait_for_log(|line| line.contains("client's certificate")).await;
+    assert!(line.contains("Expired"), "{line}");
 }
 
 /// T6. Rules ask what a certificate says, in any case and with colons where it is hexadecimal, and

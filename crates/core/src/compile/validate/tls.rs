@@ -1,6 +1,7 @@
 //! What has to hold of listeners that terminate TLS.
 
 use std::collections::{HashMap, HashSet};
+use std::hash::Hash;
 
 use crate::compile::analyze::Group;
 use crate::compile::analyze::order::{Branch, HostKey};
@@ -9,7 +10,7 @@ use crate::diagnostic::Diagnostics;
 use crate::diagnostic::code::Code;
 use crate::graph::{ListenerTls, RuleId};
 use crate::rules::Rule;
-use crate::rules::tls::{CertificateSource, Serving};
+use crate::rules::tls::{CertificateSource, Managed, Serving};
 use crate::source::Span;
 use crate::value::host_pattern::HostPattern;
 
@@ -24,6 +25,7 @@ pub(super) fn check(expanded: &Expanded, groups: &[Group<'_>], diagnostics: &mut
             None => checker.never_decrypted(group),
         }
     }
+    checker.ordered_twice();
 }
 
 struct Checker<'a> {
@@ -76,6 +78,34 @@ impl<'a> Checker<'a> {
             .help("rules that share a listener and a name share certificate, `min_version` and `client_auth`; write the same `tls` in both, or in one of them only");
     }
 
+    /// Managed certificates for the same names from the same authority are one, wherever they
+    /// serve: it is ordered once, and in one way.
+    fn ordered_twice(&mut self) {
+        let set = &self.expanded.set;
+        let mut known = HashMap::new();
+        for (id, rule) in (0..).map(RuleId).zip(&set.rules) {
+            let Some(certificate) = rule.tls.as_ref().map(|tls| tls.serving.certificate) else {
+                continue;
+            };
+            let source = &set.certificates[certificate.0 as usize].source;
+            let CertificateSource::Acme(managed) = source else { continue };
+            let (first, by) = *known.entry(identity(managed)).or_insert((certificate, id));
+            if first != certificate && self.reported.insert(id) {
+                self.managed_otherwise(&managed.names[0], by, id);
+            }
+        }
+    }
+
+    fn managed_otherwise(&mut self, name: &HostPattern, first: RuleId, second: RuleId) {
+        let message = format!("the certificate for `{name}` is already managed in another way");
+        let (at, before) = (self.span(second), self.span(first));
+        self.diagnostics
+            .error(Code::CertificateConflict, at, message)
+            .label("the same names from the same authority")
+            .secondary(before, "by this, with other settings")
+            .help("such a certificate is ordered once for all rules; write the same `acme` in both, or leave it to `config.json`");
+    }
+
     /// A handshake is refused when no certificate serves its name, so a rule without `tls` has to
     /// lie within the names of those with it.
     fn covered(&mut self, group: &Group<'_>, tls: &ListenerTls) {
@@ -120,6 +150,11 @@ impl<'a> Checker<'a> {
             }
         }
     }
+}
+
+/// What a managed certificate is stored by.
+fn identity(managed: &Managed) -> impl Eq + Hash + use<'_> {
+    (&managed.names, &managed.account.directory, managed.key_type, &managed.profile)
 }
 
 /// The rules of a listener in the order of files and places.

@@ -58,6 +58,16 @@ impl Api<'_> {
         }
     }
 
+    /// Removes the record with this value, if there is one.
+    pub(crate) async fn cleanup_unknown(&self, name: &str, value: &str) -> Result<(), ApiFailure> {
+        let zone = self.zone(name).await?.id;
+        let records = format!("/zones/{zone}/dns_records");
+        match self.known(&records, name, value).await? {
+            Some(record) => self.cleanup(&Place { zone, record }).await,
+            None => Ok(()),
+        }
+    }
+
     /// The zone of a name: the one with the most labels that the token sees.
     async fn zone(&self, name: &str) -> Result<Item, ApiFailure> {
         let mut candidate = name;

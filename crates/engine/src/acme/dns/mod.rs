@@ -27,13 +27,14 @@ pub(crate) struct DnsContext<'a> {
     pub(crate) path: &'a OsStr,
 }
 
-/// A record that was put, and all that is needed to remove it again.
+/// A record that is put, and all that is needed to remove it again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Record {
     dns: Dns,
     name: Box<str>,
     value: Box<str>,
-    place: Place,
+    /// Not known before it was put, nor where putting it failed half-way.
+    place: Option<Place>,
 }
 
 /// What a provider remembers of a record.
@@ -44,22 +45,33 @@ enum Place {
     Cloudflare(cloudflare::Place),
 }
 
-/// Puts `value` as a TXT record at `name`, such as `_acme-challenge.example.com`, beside those
-/// that are there. How long to wait until the authority is told to look is `dns.wait`, for the
-/// caller to do.
+impl Record {
+    /// `value` as a TXT record at `name`, such as `_acme-challenge.example.com`; not put yet.
+    pub(crate) fn new(dns: &Dns, name: &str, value: &str) -> Self {
+        Self { dns: dns.clone(), name: name.into(), value: value.into(), place: None }
+    }
+
+    /// Whether it was put without doubt.
+    pub(crate) fn is_put(&self) -> bool {
+        self.place.is_some()
+    }
+}
+
+/// Puts a record beside those that are there. How long to wait until the authority is told to look
+/// is `dns.wait`, for the caller to do.
 ///
 /// # Errors
-/// Says who is at fault and what to do, in words for the operator and without any secret.
+/// Says who is at fault and what to do, in words for the operator and without any secret. The
+/// record may be there all the same, for [`cleanup`] to find.
 ///
 /// # Cancel safety
 /// Dropping the future may leave the record.
 pub(crate) async fn present(
-    dns: &Dns,
-    name: &str,
-    value: &str,
+    record: &mut Record,
     context: DnsContext<'_>,
-) -> Result<Record, DnsFailure> {
-    let place = match &dns.provider {
+) -> Result<(), DnsFailure> {
+    let Record { dns, name, value, place } = record;
+    let put = match &dns.provider {
         DnsProvider::Rfc2136(update) => {
             let place = rfc2136::present(update, name, value).await;
             Place::Rfc2136(place.map_err(DnsFailure::Update)?)
@@ -73,10 +85,12 @@ pub(crate) async fn present(
             Place::Cloudflare(api.present(name, value).await.map_err(DnsFailure::Api)?)
         }
     };
-    Ok(Record { dns: dns.clone(), name: name.into(), value: value.into(), place })
+    *place = Some(put);
+    Ok(())
 }
 
-/// Removes a record, and no other value at its name. One that is gone already is fine.
+/// Removes a record, and no other value at its name. One that is gone already, or was never put,
+/// is fine.
 ///
 /// # Errors
 /// As [`present`]. What is left then does no harm: it proves one finished order.
@@ -86,19 +100,25 @@ pub(crate) async fn present(
 pub(crate) async fn cleanup(record: &Record, context: DnsContext<'_>) -> Result<(), DnsFailure> {
     let Record { dns, name, value, place } = record;
     match (&dns.provider, place) {
-        (DnsProvider::Rfc2136(update), Place::Rfc2136(place)) => {
-            rfc2136::cleanup(update, place, value).await.map_err(DnsFailure::Update)
+        (DnsProvider::Rfc2136(update), place) => {
+            let known = match place {
+                Some(Place::Rfc2136(place)) => Some(place),
+                _ => None,
+            };
+            rfc2136::cleanup(update, name, known, value).await.map_err(DnsFailure::Update)
         }
         (DnsProvider::Exec { program }, _) => {
             let run = exec::run(program, context.path, ["cleanup", name, value]);
             run.await.map_err(DnsFailure::Hook)
         }
-        (DnsProvider::Cloudflare { token, api }, Place::Cloudflare(place)) => {
+        (DnsProvider::Cloudflare { token, api }, place) => {
             let api = cloudflare::Api { client: context.client, url: api, token };
-            api.cleanup(place).await.map_err(DnsFailure::Api)
+            let removed = match place {
+                Some(Place::Cloudflare(place)) => api.cleanup(place).await,
+                _ => api.cleanup_unknown(name, value).await,
+            };
+            removed.map_err(DnsFailure::Api)
         }
-        // A record is made with the place that its provider gave.
-        _ => Ok(()),
     }
 }
 

@@ -44,17 +44,23 @@ pub(crate) async fn present(
     .await
 }
 
-/// Removes the TXT record with this value; one that is gone is fine.
+/// Removes the TXT record with this value, at its place or where that is now; one that is gone is
+/// fine.
 ///
 /// # Cancel safety
 /// Dropping the future may leave the record.
 pub(crate) async fn cleanup(
     update: &DnsUpdate,
-    place: &Place,
+    name: &str,
+    place: Option<&Place>,
     value: &str,
 ) -> Result<(), UpdateFailure> {
     within(update, async |client| {
-        client.change(place, &Change { value, class: NONE, ttl: 0 }).await
+        let place = match place {
+            Some(place) => place.clone(),
+            None => client.locate(name, update.zone.as_deref()).await?,
+        };
+        client.change(&place, &Change { value, class: NONE, ttl: 0 }).await
     })
     .await
 }

@@ -31,6 +31,8 @@ pub(crate) struct Situation<'a> {
     /// The operator asked for a renewal now. Holds until the next attempt: the caller forgets it
     /// then, whatever comes of it.
     pub(crate) forced: bool,
+    /// There is an order that a process left in the middle, which is to be gone on with.
+    pub(crate) interrupted: bool,
 }
 
 /// The certificate that is stored.
@@ -47,10 +49,16 @@ pub(crate) struct Leaf<'a> {
 /// An order, and what came of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Attempt {
-    /// When it ended; when it began, while it is under way.
+    /// When the last one ended; when the first began, before one has.
     pub(crate) at: UnixTime,
-    /// How many have failed in a row, this one included.
+    /// How many have failed in a row.
     pub(crate) failures: u32,
+    /// When one began that has not ended, or ended with its process.
+    #[serde(default)]
+    pub(crate) begun: Option<UnixTime>,
+    /// How many in a row have ended with their process.
+    #[serde(default)]
+    pub(crate) interruptions: u32,
     /// Before when the authority does not want to see the next, by its Retry-After.
     pub(crate) not_until: Option<UnixTime>,
     /// Spreads the next one.
@@ -122,11 +130,17 @@ pub(crate) fn plan(situation: &Situation<'_>, now: UnixTime) -> Plan {
 impl Situation<'_> {
     /// The first time, from now on, at which it is wanted and nothing holds it up.
     fn next_attempt(&self, now: UnixTime) -> UnixTime {
-        let wanted = if self.forced { now } else { self.wanted().max(now) };
+        let at_once = self.forced || self.interrupted;
+        let wanted = if at_once { now } else { self.wanted().max(now) };
         let Some(attempt) = self.attempt.filter(|attempt| attempt.at <= wanted) else {
             return wanted;
         };
-        let pause = if self.forced { attempt.at } else { attempt.at.plus(self.pause(attempt)) };
+        let pause = match attempt.begun.filter(|begun| *begun <= wanted) {
+            _ if self.forced => attempt.at,
+            // It began after whatever pause the one before it called for.
+            Some(begun) => begun.plus(attempt.pause_of_interrupted()),
+            None => attempt.at.plus(self.pause(attempt)),
+        };
         wanted.max(pause).max(attempt.held_until())
     }
 
@@ -192,21 +206,33 @@ impl Leaf<'_> {
 }
 
 impl Attempt {
-    /// One that begins. It counts as failed until [`Self::succeeded`], so that what ends with the
-    /// process is backed off from as well.
+    /// One that begins, to be stored before anything is asked of the authority. One that ends with
+    /// its process is no failure, but is noted.
     pub(crate) fn begun(previous: Option<&Self>, at: UnixTime, seed: u64) -> Self {
-        let failures = previous.map_or(0, |previous| previous.failures).saturating_add(1);
-        Self { at, failures, not_until: None, seed }
+        let first = Self { at, failures: 0, begun: None, interruptions: 0, not_until: None, seed };
+        let previous = previous.cloned().unwrap_or(first);
+        let cut_short = u32::from(previous.begun.is_some());
+        let interruptions = previous.interruptions.saturating_add(cut_short);
+        Self { begun: Some(at), interruptions, seed, ..previous }
     }
 
     /// It led to a certificate, which is stored.
     pub(crate) fn succeeded(self, at: UnixTime) -> Self {
-        Self { at, failures: 0, not_until: None, ..self }
+        Self { at, failures: 0, begun: None, interruptions: 0, not_until: None, seed: self.seed }
     }
 
     /// It did not; the authority may have said when to come again.
     pub(crate) fn failed(self, at: UnixTime, retry_after: Option<Duration>) -> Self {
-        Self { at, not_until: retry_after.map(|after| at.plus(after.as_secs())), ..self }
+        let failures = self.failures.saturating_add(1);
+        let not_until = retry_after.map(|after| at.plus(after.as_secs()));
+        Self { failures, not_until, ..self.succeeded(at) }
+    }
+
+    /// Seconds from the begin of one that ended with its process to the next: none at first, so
+    /// that a restart costs no time, then a second more each time up to a minute. What keeps ending
+    /// the process is not made worse by a site that has no certificate for hours.
+    fn pause_of_interrupted(&self) -> u64 {
+        u64::from(self.interruptions.saturating_sub(FREE_INTERRUPTIONS)).min(SHORTEST_PAUSE)
     }
 
     /// Seconds until the next: doubling from about a minute, at most [`LONGEST_PAUSE`] and a tenth
@@ -246,12 +272,14 @@ impl RenewalInfo {
     }
 
     /// There was no answer, or the authority does not give any. What it said before still holds.
-    pub(crate) fn unanswered(question: Question<'_>) -> Self {
+    /// `seed` is fresh, and keeps those apart that were not answered together.
+    pub(crate) fn unanswered(question: Question<'_>, seed: u64) -> Self {
         let previous = question.previous_of_same_leaf();
+        let pause = UNANSWERED - spread(seed, UNANSWERED / 4);
         Self {
             leaf: question.leaf.to_owned(),
             asked: question.asked,
-            ask_again: question.asked.plus(UNANSWERED),
+            ask_again: question.asked.plus(pause),
             window: previous.and_then(|previous| previous.window),
             seed: previous.map_or(0, |previous| previous.seed),
         }
@@ -297,6 +325,8 @@ fn spread(seed: u64, width: u64) -> u64 {
 const FIRST_PAUSE: u64 = MINUTE * 5 / 4;
 /// No two attempts are nearer, unless the operator forces the second.
 const SHORTEST_PAUSE: u64 = MINUTE;
+/// So many attempts in a row may end with their process before they are kept apart.
+const FREE_INTERRUPTIONS: u32 = 10;
 /// Attempts that fail are no farther apart, but where the authority says so.
 const LONGEST_PAUSE: u64 = 6 * HOUR;
 /// The most that an authority can ask for; what it needs are a week's limits.
@@ -307,7 +337,7 @@ const LONGEST_REST: u64 = 2 * DAY;
 /// A certificate that lives shorter is renewed at half of its life, as a third leaves no time for a
 /// weekend's failures.
 const SHORT_LIFE: u64 = 10 * DAY;
-/// The pause after a question for a moment without an answer, RFC 9773 §4.3.3.
+/// The longest pause after a question for a moment without an answer, RFC 9773 §4.3.3.
 const UNANSWERED: u64 = 6 * HOUR;
 
 #[cfg(test)]

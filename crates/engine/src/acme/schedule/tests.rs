@@ -89,7 +89,7 @@ fn the_authority_is_asked_again_when_it_said_but_within_a_day() {
 #[test]
 fn nobody_is_asked_about_a_certificate_whose_life_is_over() {
     let info = RenewalInfo { asked: NOW.minus(2 * DAY), ..info(FAR, 0) };
-    let attempt = Attempt::begun(None, NOW, 0);
+    let attempt = Attempt::begun(None, NOW, 0).failed(NOW, None);
     let due = |end| {
         let situation = Situation {
             leaf: Some(leaf(NOW.minus(DAY), end)),
@@ -109,13 +109,13 @@ fn nobody_is_asked_about_a_certificate_whose_life_is_over() {
 fn the_point_stays_while_the_window_does() {
     let first = RenewalInfo::answered(question(None), FAR, None, 5);
     let same = RenewalInfo::answered(question(Some(&first)), FAR, None, 6);
-    let unanswered = RenewalInfo::unanswered(question(Some(&same)));
+    let unanswered = RenewalInfo::unanswered(question(Some(&same)), 9);
     let moved = Window { start: FAR.start, end: FAR.end.plus(1) };
     let other = RenewalInfo::answered(question(Some(&unanswered)), moved, None, 7);
     assert_eq!([5, 5, 5, 7], [&first, &same, &unanswered, &other].map(|info| info.seed));
     assert_eq!(Some(FAR), unanswered.window);
     let elsewhere = Question { leaf: "other", ..question(Some(&first)) };
-    assert_eq!(None, RenewalInfo::unanswered(elsewhere).window);
+    assert_eq!(None, RenewalInfo::unanswered(elsewhere, 0).window);
     let retry_after = Some(Duration::from_secs(HOUR));
     let told = RenewalInfo::answered(question(None), FAR, retry_after, 0);
     assert_eq!(NOW.plus(HOUR), told.ask_again);
@@ -124,7 +124,7 @@ fn the_point_stays_while_the_window_does() {
 #[test]
 fn failures_double_the_pause_from_a_minute_to_six_hours() {
     let pause = |failures, seed| {
-        let attempt = Attempt { at: NOW, failures, not_until: None, seed };
+        let attempt = Attempt { failures, ..Attempt::begun(None, NOW, seed).succeeded(NOW) };
         after(&attempt, None).since(NOW)
     };
     assert_eq!([75, 150, 300], [1, 2, 3].map(|failures| pause(failures, 0)));
@@ -135,7 +135,7 @@ fn failures_double_the_pause_from_a_minute_to_six_hours() {
 #[test]
 fn near_the_end_of_a_certificate_it_is_tried_more_often() {
     let pause = |left| {
-        let attempt = Attempt { at: NOW, failures: 30, not_until: None, seed: 0 };
+        let attempt = Attempt { failures: 30, ..Attempt::begun(None, NOW, 0).succeeded(NOW) };
         after(&attempt, Some(leaf(NOW.minus(DAY), NOW.plus(left)))).since(NOW)
     };
     assert_eq!([HOUR, 6 * MINUTE, MINUTE], [10 * HOUR, HOUR, 50].map(pause));
@@ -153,12 +153,42 @@ fn an_authority_that_says_when_to_come_again_is_heard_for_a_week_at_most() {
 }
 
 #[test]
-fn what_ended_with_the_process_is_backed_off_from() {
-    let first = Attempt::begun(None, NOW, 0);
-    let second = Attempt::begun(Some(&first), NOW.plus(75), 0);
-    assert_eq!(NOW.plus(75), after(&first, None));
-    assert_eq!(NOW.plus(225), after(&second, None));
-    assert_eq!(0, second.succeeded(NOW).failures);
+fn what_ended_with_its_process_is_gone_on_with_at_once_and_often_ones_up_to_a_minute_later() {
+    let mut attempt = Attempt::begun(None, NOW, 0);
+    for before in 0..200_u64 {
+        let pause = before.saturating_sub(10).min(MINUTE);
+        assert_eq!(NOW.plus(pause), after(&attempt, None), "{attempt:?}");
+        attempt = Attempt::begun(Some(&attempt), NOW, 0);
+    }
+    assert_eq!(0, attempt.failures);
+    let failed = attempt.failed(NOW, None);
+    assert_eq!((1, 0, None), (failed.failures, failed.interruptions, failed.begun));
+    assert_eq!(NOW.plus(75), after(&failed, None));
+    assert_eq!(0, failed.succeeded(NOW).failures);
+}
+
+#[test]
+fn an_order_that_was_left_goes_on_though_nothing_is_due_and_not_before_the_authority_wants_it() {
+    let leaf = leaf(NOW, NOW.plus(90 * DAY));
+    let next = |attempt: &Attempt, interrupted| {
+        let leaf = Some(leaf);
+        let attempt = Some(attempt);
+        let situation = Situation { leaf, attempt, interrupted, ..Situation::default() };
+        plan(&situation, NOW).next_attempt
+    };
+    let came = Attempt::begun(None, NOW.minus(9), 0).succeeded(NOW.minus(9));
+    let left = Attempt::begun(Some(&came), NOW.minus(1), 0);
+    assert_eq!(NOW, next(&left, true));
+    assert_eq!(NOW.plus(60 * DAY), next(&left, false));
+    let hour = Some(Duration::from_secs(HOUR));
+    let held = Attempt::begun(Some(&came.failed(NOW, hour)), NOW, 0);
+    assert_eq!(NOW.plus(HOUR), next(&held, true));
+}
+
+#[test]
+fn questions_without_an_answer_do_not_stay_in_step() {
+    let again = |seed| RenewalInfo::unanswered(question(None), seed).ask_again;
+    assert_eq!([NOW.plus(6 * HOUR), NOW.plus(270 * MINUTE)], [0, u64::MAX].map(again));
 }
 
 #[test]
@@ -343,7 +373,7 @@ impl World {
                 (self.health > 0 && self.draw().is_multiple_of(10)).then(|| self.draw() % WEEK);
             let left = self.not_after.map_or(0, |end| end.since(self.now));
             let longest = if left > 0 { LONGEST_PAUSE.min(left / 10) } else { LONGEST_PAUSE };
-            let usual = (60 << attempt.failures.min(20).saturating_sub(1)).min(longest * 4 / 5);
+            let usual = (60 << attempt.failures.min(20)).min(longest * 4 / 5);
             self.attempt = Some(attempt.failed(self.now, patience.map(Duration::from_secs)));
             usual.max(MINUTE).max(patience.unwrap_or(0))
         };
@@ -368,7 +398,7 @@ impl World {
         self.info = Some(if answers {
             RenewalInfo::answered(question, Window { start, end }, retry_after, seed)
         } else {
-            RenewalInfo::unanswered(question)
+            RenewalInfo::unanswered(question, seed)
         });
     }
 
@@ -423,6 +453,7 @@ impl Stored {
             renewal_info: self.info.as_ref(),
             attempt: self.attempt.as_ref(),
             forced: self.forced,
+            interrupted: false,
         }
     }
 }
@@ -430,8 +461,12 @@ impl Stored {
 fn any_stored() -> impl Strategy<Value = Stored> {
     let leaf = prop::option::of((prop::bool::weighted(0.8), any_time(), any_time()));
     let renew_before = prop::option::of(any::<Duration>());
-    let attempt = (any_time(), 0..40_u32, prop::option::of(any_time()), any::<u64>())
-        .prop_map(|(at, failures, not_until, seed)| Attempt { at, failures, not_until, seed });
+    let attempt = (any_time(), 0..40_u32, prop::option::of(any_time()), any::<u64>()).prop_map(
+        |(at, failures, not_until, seed)| {
+            let begun = seed.is_multiple_of(3).then_some(at);
+            Attempt { at, failures, begun, interruptions: failures, not_until, seed }
+        },
+    );
     let window = prop::option::of((any_time(), any_time()));
     let info = (any_time(), any_time(), window, any::<u64>()).prop_map(
         |(asked, ask_again, window, seed)| {
@@ -462,7 +497,7 @@ fn any_time() -> impl Strategy<Value = UnixTime> {
 /// When a certificate that came now and was asked about is ordered next.
 fn planned(life: u64, before: Option<Duration>, window: Option<(Window, u64)>) -> UnixTime {
     let info = window.map_or_else(
-        || RenewalInfo::unanswered(question(None)),
+        || RenewalInfo::unanswered(question(None), 0),
         |(window, seed)| info(window, seed),
     );
     let situation = Situation {

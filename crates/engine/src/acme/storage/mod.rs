@@ -27,7 +27,7 @@ use std::fmt;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Mutex, PoisonError};
 
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
@@ -40,12 +40,13 @@ use crate::disk::{self, Draft};
 
 use record::{CertificatePem, Credentials, PendingOrder, State, StoredAccount, StoredCertificate};
 
-/// The directory `acme/`. Whoever has it can read; who has the lock can write.
+/// The directory `acme/`. Anybody can read; who has the lock can write.
 #[derive(Debug)]
 pub(crate) struct Storage {
+    state_dir: PathBuf,
     root: PathBuf,
     /// Its descriptor holds the lock.
-    lock: OnceLock<File>,
+    lock: Mutex<Option<File>>,
 }
 
 /// What was read, and what could not be.
@@ -70,43 +71,59 @@ pub(crate) enum Lock {
 }
 
 impl Storage {
-    /// Opens `acme/` below a state directory that is there, and makes it if need be.
-    ///
-    /// # Errors
-    /// The state directory is missing, or nothing can be written there.
-    pub(crate) fn open(state_dir: &Path) -> Result<(Self, Vec<Damage>), StorageError> {
+    /// In `acme/` below a state directory. Touches nothing: what can be read is served, also where
+    /// nothing can be written.
+    pub(crate) fn new(state_dir: &Path) -> Self {
         let root = state_dir.join("acme");
-        let mut damage = Vec::new();
-        let made = [root.clone(), root.join(ACCOUNTS), root.join(CERTIFICATES)]
-            .iter()
-            .try_for_each(|dir| disk::make_dir(dir, &mut damage));
-        made.and_then(|()| Draft::create(&root.join(LOCK)).map(drop))
-            .map_err(|source| StorageError::Unusable { path: state_dir.to_owned(), source })?;
-        Ok((Self { root, lock: OnceLock::new() }, damage))
+        Self { state_dir: state_dir.to_owned(), root, lock: Mutex::default() }
     }
 
-    /// Takes the lock if nobody has it, without waiting; then removes what a write that was cut
-    /// short left behind and takes rights away that others have.
+    /// Takes the lock if nobody has it, without waiting, and makes the directories; then removes
+    /// what a write that was cut short left behind and takes rights away that others have. A
+    /// directory that is another one than that which was locked is locked as well.
     ///
     /// # Errors
-    /// The file system has no locks, or the file cannot be made.
+    /// The state directory is missing, nothing can be written there, or it has no locks.
     pub(crate) fn try_lock(&self) -> Result<Lock, StorageError> {
         let mut damage = Vec::new();
-        if self.lock.get().is_some() {
+        let path = self.root.join(LOCK);
+        let mut lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        if lock.as_ref().is_some_and(|held| disk::is_at(held, &path)) {
             return Ok(Lock::Taken { damage });
         }
-        let path = self.root.join(LOCK);
-        let failed = |source| StorageError::Failed { path: path.clone(), source };
-        let file = disk::open_lock(&path, &mut damage).map_err(failed)?;
+        *lock = None;
+        let unusable = |source| StorageError::Unusable { path: self.state_dir.clone(), source };
+        self.make(&mut damage).map_err(unusable)?;
+        let file = disk::open_lock(&path, &mut damage).map_err(unusable)?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Err(Errno::WOULDBLOCK) => return Ok(Lock::HeldByAnother),
-            locked => locked.map_err(|error| failed(error.into()))?,
+            locked => locked.map_err(|error| unusable(error.into()))?,
         }
-        if self.lock.set(file).is_err() {
-            return Ok(Lock::Taken { damage });
-        }
+        *lock = Some(file);
         self.directories().for_each(|dir| disk::sweep(&dir, &mut damage));
         Ok(Lock::Taken { damage })
+    }
+
+    fn make(&self, damage: &mut Vec<Damage>) -> io::Result<()> {
+        let all = [self.root.clone(), self.root.join(ACCOUNTS), self.root.join(CERTIFICATES)];
+        all.iter().try_for_each(|dir| disk::make_dir(dir, damage))?;
+        Draft::create(&self.root.join(LOCK)).map(drop)
+    }
+
+    /// Whether an order could be stored now, so that none is placed in vain.
+    ///
+    /// # Errors
+    /// As [`Self::save_state`].
+    pub(crate) fn try_order(&self, managed: &Managed) -> Result<(), StorageError> {
+        self.try_write(&self.certificate(managed).join(ORDER))
+    }
+
+    /// Whether an account could be stored now, so that none is made in vain.
+    ///
+    /// # Errors
+    /// As [`Self::save_state`].
+    pub(crate) fn try_account(&self) -> Result<(), StorageError> {
+        self.try_write(&self.root.join(ACCOUNTS).join("account.json"))
     }
 
     /// Everything of one certificate. Whatever the disk holds, this does not fail.
@@ -242,7 +259,7 @@ impl Storage {
     }
 
     fn set_aside(&self, path: &Path, defect: Defect, damage: &mut Vec<Damage>) {
-        let moves = self.lock.get().is_some() && defect.is_for_good();
+        let moves = self.holds_lock() && defect.is_for_good();
         let kept_as = moves.then(|| disk::set_aside(path)).and_then(Result::ok).flatten();
         damage.push(Damage { path: path.to_owned(), defect, kept_as });
     }
@@ -256,11 +273,28 @@ impl Storage {
     }
 
     fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), StorageError> {
+        self.within(path, || disk::write(path, bytes))
+    }
+
+    /// Writes something as large as what is stored ever is, and takes it away again.
+    fn try_write(&self, path: &Path) -> Result<(), StorageError> {
+        self.within(path, || {
+            let mut draft = Draft::create(path)?;
+            draft.fill(&[b' '; TRIAL])?;
+            draft.sync()
+        })
+    }
+
+    fn within(
+        &self,
+        path: &Path,
+        work: impl FnOnce() -> io::Result<()>,
+    ) -> Result<(), StorageError> {
         self.require_lock()?;
         let parent = path.parent().unwrap_or(&self.root);
         // What stood in its way was reported when it was loaded.
         disk::make_dir(parent, &mut Vec::new())
-            .and_then(|()| disk::write(path, bytes))
+            .and_then(|()| work())
             .map_err(|source| StorageError::Failed { path: path.to_owned(), source })
     }
 
@@ -270,8 +304,12 @@ impl Storage {
     }
 
     fn require_lock(&self) -> Result<(), StorageError> {
-        let held = self.lock.get().is_some();
+        let held = self.holds_lock();
         held.then_some(()).ok_or_else(|| StorageError::NotLocked { path: self.root.clone() })
+    }
+
+    fn holds_lock(&self) -> bool {
+        self.lock.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 }
 
@@ -281,7 +319,7 @@ fn json<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
 
 /// What the disk does not let us do.
 #[derive(Debug)]
-pub enum StorageError {
+pub(crate) enum StorageError {
     /// The state directory is not there or cannot be written to.
     Unusable {
         /// The state directory.
@@ -339,6 +377,7 @@ const CERTIFICATE: &str = "certificate.pem";
 const LOCK: &str = "lock";
 const ORDER: &str = "order.json";
 const STATE: &str = "state.json";
+const TRIAL: usize = 16 * 1024;
 
 #[cfg(test)]
 mod tests;

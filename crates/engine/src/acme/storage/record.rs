@@ -105,12 +105,11 @@ impl StoredCertificate {
         self.order.filter(|_| !is_over)
     }
 
-    /// Whether a process ended in the middle of an order, and not after it had failed.
+    /// Whether a process ended in the middle of an order that can be gone on with.
     pub(crate) fn is_interrupted(&self) -> bool {
-        let failed = self.state.attempt.as_ref().filter(|attempt| attempt.failures > 0);
-        let has_failed = |order: &PendingOrder| failed.is_some_and(|at| at.at >= order.created);
-        let is_open = !self.has_led_to_what_is_stored();
-        is_open && self.order.as_ref().is_some_and(|order| !has_failed(order))
+        let attempt = self.state.attempt.as_ref();
+        let was_under_way = attempt.is_none_or(|attempt| attempt.begun.is_some());
+        was_under_way && self.order.is_some() && !self.has_led_to_what_is_stored()
     }
 
     /// Whether a process ended between storing a certificate and forgetting its order.

@@ -49,16 +49,15 @@ fn an_order_is_over_once_its_key_is_stored_with_a_certificate() {
 
 #[test]
 fn an_order_that_failed_is_open_and_was_not_interrupted() {
-    let after = |failures, seconds| {
-        let at = order().created.plus(seconds);
-        let attempt = Some(Attempt { at, failures, not_until: None, seed: 0 });
-        let state = State { attempt, ..State::default() };
+    let now = UnixTime(1);
+    let after = |attempt| {
+        let state = State { attempt: Some(attempt), ..State::default() };
         StoredCertificate { pem: None, order: Some(order()), state }
     };
-    assert!(!after(1, 0).is_interrupted());
-    assert_eq!(Some(order()), after(1, 0).open_order());
-    // An earlier certificate may have come in the same second.
-    assert!(after(0, 0).is_interrupted());
+    let failed = Attempt::begun(None, now, 0).failed(now, None);
+    assert!(!after(failed.clone()).is_interrupted());
+    assert_eq!(Some(order()), after(failed.clone()).open_order());
+    assert!(after(Attempt::begun(Some(&failed), now, 0)).is_interrupted());
 }
 
 #[test]
@@ -132,7 +131,8 @@ fn rights_of_others_are_taken_away_and_reported_once() {
         let open = if path.is_dir() { 0o755 } else { 0o644 };
         fs::set_permissions(&path, fs::Permissions::from_mode(open)).unwrap();
     }
-    let (storage, mut damage) = Storage::open(dir.path()).unwrap();
+    let storage = Storage::new(dir.path());
+    let mut damage = Vec::new();
     let loaded = storage.load(&managed());
     assert_eq!(Some(pem(1)), loaded.value.pem);
     damage.extend(loaded.damage);
@@ -220,8 +220,8 @@ fn directories_in_place_of_files_and_files_in_place_of_directories_are_moved_asi
         } else {
             plant(&path, b"inside");
         }
-        let (storage, mut damage) = Storage::open(dir.path()).unwrap();
-        damage.extend(taken(&storage));
+        let storage = Storage::new(dir.path());
+        let mut damage = taken(&storage);
         damage.extend(everything(&storage).1);
         let defect = if is_file { Defect::NotAFile } else { Defect::NotADirectory };
         let kept_as = Some(aside(&path));
@@ -307,7 +307,7 @@ fn the_lock_keeps_a_second_daemon_from_writing_and_is_free_after_the_first() {
     let dir = TempDir::new().unwrap();
     let first = filled(dir.path());
     let draft = Draft::create(&dir.path().join("acme").join(FILES[0])).unwrap();
-    let (second, _) = Storage::open(dir.path()).unwrap();
+    let second = Storage::new(dir.path());
     assert!(matches!(second.try_lock(), Ok(Lock::HeldByAnother)));
     assert!(matches!(second.save_state(&managed(), &state()), Err(StorageError::NotLocked { .. })));
     assert!(matches!(second.drop_order(&managed()), Err(StorageError::NotLocked { .. })));
@@ -320,12 +320,38 @@ fn the_lock_keeps_a_second_daemon_from_writing_and_is_free_after_the_first() {
 }
 
 #[test]
+fn a_directory_that_was_made_anew_is_locked_anew() {
+    let dir = TempDir::new().unwrap();
+    let first = filled(dir.path());
+    fs::remove_dir_all(dir.path().join("acme")).unwrap();
+    let second = filled(dir.path());
+    assert!(matches!(first.try_lock(), Ok(Lock::HeldByAnother)));
+    assert!(matches!(first.save_state(&managed(), &state()), Err(StorageError::NotLocked { .. })));
+    drop(second);
+    fs::remove_dir_all(dir.path().join("acme")).unwrap();
+    assert_eq!(Vec::<Damage>::new(), taken(&first));
+    store(&first);
+}
+
+#[test]
+fn what_is_tried_before_an_order_leaves_nothing() {
+    let dir = TempDir::new().unwrap();
+    let storage = filled(dir.path());
+    let before = tree(dir.path());
+    storage.try_order(&managed()).unwrap();
+    storage.try_account().unwrap();
+    assert_eq!(before, tree(dir.path()));
+    let unlocked = Storage::new(dir.path());
+    assert!(matches!(unlocked.try_order(&managed()), Err(StorageError::NotLocked { .. })));
+}
+
+#[test]
 fn without_the_lock_nothing_is_moved() {
     let dir = TempDir::new().unwrap();
     let first = filled(dir.path());
     let path = dir.path().join("acme").join(FILES[0]);
     fs::write(&path, "rubbish").unwrap();
-    let (second, _) = Storage::open(dir.path()).unwrap();
+    let second = Storage::new(dir.path());
     let damage = Damage { path: path.clone(), defect: Defect::Rubbish, kept_as: None };
     assert_eq!(vec![damage], second.load(&managed()).damage);
     assert!(path.exists() && !aside(&path).exists());
@@ -339,7 +365,9 @@ fn a_state_directory_that_cannot_be_used_is_named_with_the_way_out() {
     let file = dir.path().join("file");
     fs::write(&file, "").unwrap();
     for path in [dir.path().join("missing"), file, "/proc".into()] {
-        let error = Storage::open(&path).unwrap_err().to_string();
+        let storage = Storage::new(&path);
+        assert!(storage.load(&managed()).value.pem.is_none());
+        let error = storage.try_lock().unwrap_err().to_string();
         assert!(error.contains(&format!("kept in `{}`", path.display())), "{error}");
         assert!(error.contains("VANE_STATE_DIR"), "{error}");
     }
@@ -441,8 +469,7 @@ fn store(storage: &Storage) {
 }
 
 fn locked(state_dir: &Path) -> Storage {
-    let (storage, damage) = Storage::open(state_dir).unwrap();
-    assert_eq!(Vec::<Damage>::new(), damage);
+    let storage = Storage::new(state_dir);
     assert_eq!(Vec::<Damage>::new(), taken(&storage));
     storage
 }

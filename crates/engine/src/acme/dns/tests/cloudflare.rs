@@ -161,6 +161,18 @@ async fn two_values_stand_at_one_name_and_each_is_removed_alone() {
 }
 
 #[tokio::test]
+async fn what_may_have_been_put_is_found_and_removed() {
+    let cloudflare = Cloudflare::start().await;
+    let provider = cloudflare.provider(TOKEN);
+    provider.present(OWNER, "other").await.unwrap();
+    provider.present(OWNER, "first").await.unwrap();
+    let doubtful = provider.record(OWNER, "first");
+    provider.cleanup(&doubtful).await.unwrap();
+    assert_eq!(cloudflare.contents(), ["\"other\""]);
+    provider.cleanup(&doubtful).await.unwrap();
+}
+
+#[tokio::test]
 async fn the_zone_is_looked_for_from_the_name_upward() {
     let cloudflare = Cloudflare::start().await;
     cloudflare.provider(TOKEN).present(OWNER, "value").await.unwrap();

@@ -34,7 +34,13 @@ impl Provider {
     }
 
     async fn present(&self, name: &str, value: &str) -> Result<Record, DnsFailure> {
-        present(&self.dns, name, value, self.context()).await
+        let mut record = self.record(name, value);
+        present(&mut record, self.context()).await.map(|()| record)
+    }
+
+    /// A record of which it is not known whether it was put.
+    fn record(&self, name: &str, value: &str) -> Record {
+        Record::new(&self.dns, name, value)
     }
 
     async fn cleanup(&self, record: &Record) -> Result<(), DnsFailure> {

@@ -46,6 +46,18 @@ async fn two_values_stand_at_one_name_and_each_is_removed_alone() {
 }
 
 #[tokio::test]
+async fn what_may_have_been_put_is_found_and_removed() {
+    let Some(server) = server() else { return };
+    let provider = provider(&server.addr(), None, Some(key(KEYS[0])));
+    provider.present(OWNER, "other").await.unwrap();
+    provider.present(OWNER, "first").await.unwrap();
+    let doubtful = provider.record(OWNER, "first");
+    provider.cleanup(&doubtful).await.unwrap();
+    assert_eq!(server.texts(OWNER).await, ["other".to_owned()].into());
+    provider.cleanup(&doubtful).await.unwrap();
+}
+
+#[tokio::test]
 async fn each_algorithm_is_spoken_and_the_zone_may_be_written() {
     let Some(server) = server() else { return };
     for known in &KEYS[..3] {
