@@ -55,6 +55,16 @@ impl Running {
         kill_process(pid_of(&self.child), signal).expect("a child can be signalled");
     }
 
+    /// Whether each of its threads has been stopped.
+    pub(crate) fn is_suspended(&self) -> bool {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.pid()));
+        tasks.expect("a child has threads").flatten().all(|task| {
+            let stat = std::fs::read_to_string(task.path().join("stat")).unwrap_or_default();
+            // The name before it is in parentheses and may hold any character, proc_pid_stat(5).
+            stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with('T'))
+        })
+    }
+
     /// How it ended, if it has.
     pub(crate) fn exited(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().expect("a child can be waited for")

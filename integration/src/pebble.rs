@@ -167,8 +167,11 @@ impl Pebble {
 
     /// Stops its clock: connections are taken by the kernel and never answered, until
     /// [`Pebble::resume`]. Nothing is lost.
-    pub fn suspend(&self) {
+    pub async fn suspend(&self) {
         self.signal(Signal::STOP);
+        let running = self.running.as_ref().expect("it is not stopped");
+        // Threads that run on another core are stopped a moment later.
+        wait::until("its threads to stop", LIMIT, async || running.is_suspended()).await;
     }
 
     /// Lets it go on.

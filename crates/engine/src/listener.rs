@@ -287,7 +287,7 @@ impl Acceptor {
         *self.inner.error.lock().unwrap_or_else(PoisonError::into_inner) = None;
         self.inner.state.send_replace(ListenerState::Listening);
         self.inner.tried.send_replace(true);
-        tracing::info!(%address, %local, ?source, "listening");
+        tracing::info!(%address, %local, source = source.as_str(), "listening");
         Ok(socket)
     }
 

@@ -23,6 +23,17 @@ pub enum Source {
     Kept,
 }
 
+impl Source {
+    /// Its word in the log.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Bound => "bound",
+            Self::Inherited => "inherited",
+            Self::Kept => "kept",
+        }
+    }
+}
+
 /// What was open before the engine started.
 #[derive(Debug, Default)]
 pub struct Handed {
