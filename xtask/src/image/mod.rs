@@ -49,6 +49,26 @@ pub(crate) fn run(wanted: &Wanted) -> Report {
     report
 }
 
+/// Builds both images under the names that the tests know. Without an engine they are skipped, or
+/// fail where it is required.
+pub(crate) fn provide_for_tests() -> Outcome {
+    if let Outcome::Failed(reason) = docker::engine() {
+        return without_engine(reason, is_required());
+    }
+    match run(&Wanted::default()).failed() {
+        false => Outcome::Passed,
+        true => Outcome::Failed("an image cannot be built, see above".to_owned()),
+    }
+}
+
+fn is_required() -> bool {
+    std::env::var_os("VANE_TEST_REQUIRE_DOCKER").is_some_and(|value| value == "1")
+}
+
+fn without_engine(reason: String, required: bool) -> Outcome {
+    if required { Outcome::Failed(reason) } else { Outcome::Skipped(reason) }
+}
+
 fn packages() -> Outcome {
     match packages::provide(&PACKAGES).as_slice() {
         [] => Outcome::Passed,
@@ -136,6 +156,13 @@ mod tests {
         assert!(matches!(fits(20_000_000), Outcome::Passed));
         let reason = "the image has 20000001 bytes, and may have 20000000";
         assert!(matches!(fits(20_000_001), Outcome::Failed(said) if said == reason));
+    }
+
+    #[test]
+    fn without_an_engine_images_are_skipped_or_fail_where_one_is_required() {
+        let reason = || "no container engine answers: exit status: 1".to_owned();
+        assert!(matches!(without_engine(reason(), false), Outcome::Skipped(_)));
+        assert!(matches!(without_engine(reason(), true), Outcome::Failed(_)));
     }
 
     #[test]
