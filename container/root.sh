@@ -11,7 +11,7 @@ cd "$(dirname "$0")/.."
 
 programs=prebuilt
 if [ ! -e $programs/vaned ]; then
-    sh container/programs.sh "$PROFILE" $programs
+    sh container/programs.sh $programs
 fi
 roots=$programs/roots
 if [ ! -e $roots ]; then
