@@ -5,7 +5,7 @@
 #   container/programs.sh DIR
 #
 # Proc macros cannot be static, hence `--target`. Packed relocations spare half a megabyte. The paths of
-# this machine are replaced, so that two machines build the same.
+# this machine do not get into the programs.
 set -eu
 
 programs=$(mkdir -p "$1" && cd "$1" && pwd)
