@@ -127,4 +127,5 @@ const OWN_WAY: [&str; 18] = [
     "Description",
 ];
 /// In what systemd before 254 complains of.
-const YOUNGER: [&str; 4] = ["notify-reload", "service type", "ReloadSignal", "Restart"];
+const YOUNGER: [&str; 4] =
+    ["notify-reload", "'ReloadSignal'", "'RestartSteps'", "'RestartMaxDelaySec'"];
