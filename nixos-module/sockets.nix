@@ -34,7 +34,7 @@ in
     systemd.sockets.vaned-mgmt = {
       description = "Management of vane";
       wantedBy = [ "sockets.target" ];
-      listenStreams = [ cfg.managementSocket ];
+      listenStreams = [ (toString cfg.managementSocket) ];
       socketConfig = {
         FileDescriptorName = "management";
         # Members of the group may ask and command the daemon.

@@ -110,7 +110,10 @@ let
       && (exec config).Sockets == "vaned-mgmt.socket";
     "management is for root and the group" =
       let
-        config = of { group = "admins"; managementSocket = "/run/edge.sock"; };
+        config = of {
+          group = "admins";
+          managementSocket = /run/edge.sock;
+        };
         socket = config.systemd.sockets.vaned-mgmt;
       in
       socket.listenStreams == [ "/run/edge.sock" ]
@@ -176,6 +179,7 @@ let
       environment.VANE_DRAIN_TIMEOUT_SECS = 5;
     } "drainTimeout";
 
+    "an ordinary system is not refused" = !(refuses { rules.a = rule; });
     "a port without a family is refused" = refuses { listen.streams = [ "443" ]; };
     "a path to listen on is refused" = refuses { listen.streams = [ "/run/x" ]; };
     "a negative drain is refused" = refuses { drainTimeout = -1; };

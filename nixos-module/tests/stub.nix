@@ -1,6 +1,6 @@
 # The options of NixOS that the module sets or reads, declared as NixOS does but for what it makes of
 # them. Whatever else the module would set is an error.
-{ lib, ... }:
+{ config, lib, ... }:
 let
   inherit (lib) mkOption types;
   option =
@@ -25,6 +25,8 @@ in
     environment.etc = submodules { source = mkOption { type = types.path; }; };
     environment.systemPackages = option (types.listOf types.package) [ ];
     networking.firewall.allowedTCPPorts = option (types.listOf types.int) [ ];
+    security.acme.acceptTerms = option types.bool false;
+    security.acme.defaults.email = option (types.nullOr types.str) null;
     security.acme.certs = submodules {
       group = option types.str "acme";
       dnsProvider = option (types.nullOr types.str) null;
@@ -57,4 +59,12 @@ in
     };
     users.groups = submodules { };
   };
+
+  # As NixOS does, so that examples are whole.
+  config.assertions = [
+    {
+      assertion = config.security.acme.certs != { } -> config.security.acme.acceptTerms;
+      message = "security.acme: the terms are not accepted";
+    }
+  ];
 }

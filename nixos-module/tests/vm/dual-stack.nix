@@ -1,10 +1,21 @@
 # Each family has a listener of its own, and one that is left out is refused.
-{ ... }:
+{ lib, ... }:
 let
   addressed = ipv4: ipv6: {
     networking.interfaces.eth1 = {
-      ipv4.addresses = [ { address = ipv4; prefixLength = 24; } ];
-      ipv6.addresses = [ { address = ipv6; prefixLength = 64; } ];
+      # In place of those that the test driver gives.
+      ipv4.addresses = lib.mkForce [
+        {
+          address = ipv4;
+          prefixLength = 24;
+        }
+      ];
+      ipv6.addresses = lib.mkForce [
+        {
+          address = ipv6;
+          prefixLength = 64;
+        }
+      ];
     };
   };
   rules.front = {
