@@ -49,9 +49,10 @@ let
   isFileName = name: builtins.match "[A-Za-z0-9_-][A-Za-z0-9_.-]*" name != null;
 
   taken = {
-    VANE_CONFIG_DIR = "configDir";
-    VANE_DRAIN_TIMEOUT_SECS = "drainTimeout";
-    VANE_MGMT_UNIX = "managementSocket";
+    VANE_CONFIG_DIR = "set `services.vaned.configDir` instead.";
+    VANE_DRAIN_TIMEOUT_SECS = "set `services.vaned.drainTimeout` instead.";
+    VANE_MGMT_UNIX = "management is at /run/vaned.sock, where its socket unit is.";
+    VANE_STATE_DIR = "state is kept in /var/lib/vaned, the one place that the daemon may write to.";
   };
 in
 {
@@ -66,9 +67,9 @@ in
         message = "services.vaned.rules: names become names of files: letters, digits, `_`, `-`, and `.` but in front.";
       }
     ]
-    ++ lib.mapAttrsToList (variable: option: {
+    ++ lib.mapAttrsToList (variable: why: {
       assertion = !(cfg.environment ? ${variable});
-      message = "services.vaned.environment.${variable}: set `services.vaned.${option}` instead.";
+      message = "services.vaned.environment.${variable}: ${why}";
     }) taken;
 
     services.vaned.finalConfigDir =

@@ -119,12 +119,6 @@ in
       description = "Whether the firewall lets the ports of `listen.streams` through, but for addresses of the loopback network.";
     };
 
-    managementSocket = mkOption {
-      type = types.path;
-      default = "/run/vaned.sock";
-      description = "Where `vane` finds the daemon. Root and the group may use it.";
-    };
-
     enableReload = mkOption {
       type = types.bool;
       default = true;

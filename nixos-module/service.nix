@@ -26,7 +26,7 @@ in
 
       environment = lib.mapAttrs (_: toString) cfg.environment // {
         VANE_DRAIN_TIMEOUT_SECS = toString cfg.drainTimeout;
-        VANE_MGMT_UNIX = toString cfg.managementSocket;
+        VANE_MGMT_UNIX = "/run/vaned.sock";
       };
 
       serviceConfig = {

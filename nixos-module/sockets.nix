@@ -34,7 +34,8 @@ in
     systemd.sockets.vaned-mgmt = {
       description = "Management of vane";
       wantedBy = [ "sockets.target" ];
-      listenStreams = [ (toString cfg.managementSocket) ];
+      # Not an option: NixOS leaves open sockets alone, and only root could make another one for the daemon.
+      listenStreams = [ "/run/vaned.sock" ];
       socketConfig = {
         FileDescriptorName = "management";
         # Members of the group may ask and command the daemon.

@@ -110,16 +110,13 @@ let
       && (exec config).Sockets == "vaned-mgmt.socket";
     "management is for root and the group" =
       let
-        config = of {
-          group = "admins";
-          managementSocket = /run/edge.sock;
-        };
+        config = of { group = "admins"; };
         socket = config.systemd.sockets.vaned-mgmt;
       in
-      socket.listenStreams == [ "/run/edge.sock" ]
+      socket.listenStreams == [ "/run/vaned.sock" ]
       && socket.socketConfig.SocketMode == "0660"
       && socket.socketConfig.SocketGroup == "admins"
-      && (service config).environment.VANE_MGMT_UNIX == "/run/edge.sock";
+      && (service config).environment.VANE_MGMT_UNIX == "/run/vaned.sock";
 
     "the firewall stays as it is" = plain.networking.firewall.allowedTCPPorts == [ ];
     "the firewall lets through what the world is to reach" =
@@ -180,6 +177,10 @@ let
     } "drainTimeout";
 
     "an ordinary system is not refused" = !(refuses { rules.a = rule; });
+    "state and management have their places" =
+      complains { environment.VANE_STATE_DIR = "/srv"; } "/var/lib/vaned"
+      && complains { environment.VANE_MGMT_UNIX = "/srv/m"; } "/run/vaned.sock";
+
     "a port without a family is refused" = refuses { listen.streams = [ "443" ]; };
     "a path to listen on is refused" = refuses { listen.streams = [ "/run/x" ]; };
     "a negative drain is refused" = refuses { drainTimeout = -1; };
