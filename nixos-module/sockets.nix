@@ -34,7 +34,7 @@ in
     systemd.sockets.vaned-mgmt = {
       description = "Management of vane";
       wantedBy = [ "sockets.target" ];
-      # Not an option: NixOS leaves open sockets alone, and only root could make another one for the daemon.
+      # Not an option: NixOS does not restart a changed socket unit, and the daemon may make none in /run.
       listenStreams = [ "/run/vaned.sock" ];
       socketConfig = {
         FileDescriptorName = "management";

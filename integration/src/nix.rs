@@ -59,6 +59,16 @@ impl Nix {
         Ok(PathBuf::from(printed.trim()))
     }
 
+    /// Has Nix evaluate all that a flake offers, with another flake in place of its nixpkgs. Both
+    /// are directories, and are read as a whole.
+    pub fn check_flake(&self, flake: &Path, nixpkgs: &Path) -> Result<(), String> {
+        let as_input = |directory: &Path| format!("path:{}", directory.display());
+        let mut command = self.command("nix");
+        command.args(["--extra-experimental-features", "nix-command flakes", "flake", "check"]);
+        command.args(["--no-build", "--no-write-lock-file", "--override-input", "nixpkgs"]);
+        said(command.args([as_input(nixpkgs), as_input(flake)])).map(drop)
+    }
+
     fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
         let own = |name: &str| self.place.path().join(name);

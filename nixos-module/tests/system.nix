@@ -7,7 +7,7 @@
   package ? "/vane",
 }:
 let
-  lib = if nixpkgsLib == null then import ./stand-in.nix else import nixpkgsLib;
+  lib = if nixpkgsLib == null then import ./stand-in.nix else nixpkgsLib;
 
   run =
     name: variables: script:
@@ -15,7 +15,7 @@ let
       variables
       // {
         inherit name;
-        system = builtins.currentSystem;
+        system = builtins.currentSystem or "x86_64-linux";
         builder = "/bin/sh";
         args = [
           "-e"

@@ -81,7 +81,7 @@ const PACKAGES: [Package; 5] = [
     Package { name: "pebble", programs: &["pebble", "pebble-challtestsrv"] },
     Package { name: "knot", programs: &["knotd"] },
     Package { name: "testssl.sh", programs: &["testssl"] },
-    Package { name: "nix-bin", programs: &["nix-instantiate", "nix-build"] },
+    Package { name: "nix-bin", programs: &["nix", "nix-instantiate", "nix-build"] },
     Package {
         name: "systemd",
         programs: &["systemd-analyze", "systemd-socket-activate", "systemd-sysusers"],

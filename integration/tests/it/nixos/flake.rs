@@ -1,4 +1,5 @@
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use integration::nix::Nix;
 use integration::tools;
@@ -35,6 +36,19 @@ fn the_flake_has_packages_module_overlay_checks_shell_and_formatter() {
     assert_eq!(checks, names("checks.aarch64-linux"));
 }
 
+/// Nix takes the flake for one, and everything in it has the form that its place asks for.
+#[test]
+fn the_flake_is_whole_over_what_stands_in_for_nixpkgs() {
+    let Some(nix) = Nix::find() else { return };
+    let place = tempfile::tempdir().unwrap();
+    let (flake, nixpkgs) = (place.path().join("flake"), place.path().join("nixpkgs"));
+    copy(&["flake.nix", "package.nix", "Cargo.toml", "Cargo.lock", "nixos-module"], &flake);
+    let tests = Path::new("nixos-module/tests");
+    copy(&[tests.join("nixpkgs.nix"), tests.join("stand-in.nix")], &nixpkgs);
+    std::fs::write(nixpkgs.join("flake.nix"), "{ outputs = _: import ./nixpkgs.nix; }").unwrap();
+    nix.check_flake(&flake, &nixpkgs).unwrap_or_else(|error| panic!("{error}"));
+}
+
 /// The package is of this version and of files that are there, and says which Rust it needs.
 #[test]
 fn the_package_is_of_this_version_and_of_files_that_are_there() {
@@ -63,6 +77,15 @@ fn the_virtual_machines_have_configurations_that_compile() {
     for name in names.as_array().unwrap() {
         nix.build(&format!("({machines}).{name}")).unwrap();
     }
+}
+
+/// Copies files and directories of the repository.
+fn copy(what: &[impl AsRef<Path>], to: &Path) {
+    std::fs::create_dir(to).unwrap();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let paths = what.iter().map(|path| root.join(path));
+    let copied = Command::new("cp").arg("--recursive").args(paths).arg(to).status().unwrap();
+    assert!(copied.success(), "{copied}");
 }
 
 fn nix_files() -> Vec<PathBuf> {
