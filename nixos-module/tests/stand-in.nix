@@ -30,6 +30,7 @@ let
     match
     replaceStrings
     split
+    storeDir
     stringLength
     substring
     ;
@@ -146,9 +147,8 @@ let
       path: values: (if all first.check values then first else second).merge path values;
   };
 
-  isPlain = value: value == null || isBool value || isInt value || isFloat value || isText value;
   isText = value: isString value || isPath value || isDerivation value;
-  isDerivation = value: isAttrs value && (value ? outPath);
+  isDerivation = value: isAttrs value && value.type or null == "derivation";
 
   anything = {
     description = "anything";
@@ -161,16 +161,6 @@ let
         concatLists values
       else
         one path values;
-  };
-
-  json = anything // {
-    description = "JSON value";
-    check =
-      value:
-      isProperty value
-      || isPlain value
-      || (isList value && all json.check value)
-      || (isAttrs value && all json.check (attrValues value));
   };
 
   types = {
@@ -186,9 +176,12 @@ let
     lines = simple "string" isString // {
       merge = _: concatStringsSep "\n";
     };
+    float = simple "floating point number" isFloat;
     int = simple "integer" isInt;
     path = simple "path" (value: isText value && substring 0 1 "${toString value}" == "/");
-    package = simple "package" isText;
+    package = simple "package" (
+      value: isDerivation value || (isString value && substring 0 (stringLength storeDir) value == storeDir)
+    );
     nullOr = type: either (simple "null" (value: value == null)) type // {
       description = "null or ${type.description}";
     };
@@ -312,9 +305,6 @@ let
       types
       unique
       ;
-    # Where nixpkgs has pkgs.formats.json.
-    json = json;
-
     mkOption = option: option // { _type = "option"; };
     mkEnableOption =
       what:

@@ -28,15 +28,29 @@ let
 
   platform.canExecute = _: true;
 
+  # As nixpkgs has it.
+  json =
+    with lib.types;
+    nullOr (
+      either bool (either int (either float (either str (either path (either (attrsOf json) (listOf json))))))
+    )
+    // {
+      description = "JSON value";
+    };
+
   pkgs = {
-    vane = package;
+    vane = {
+      type = "derivation";
+      name = "vane";
+      outPath = package;
+    };
     runCommand = run;
     stdenv = {
       buildPlatform = platform;
       hostPlatform = platform;
     };
     formats.json = _: {
-      type = lib.json or (lib.types.attrsOf lib.types.anything);
+      type = json;
       generate =
         name: value: run name { value = builtins.toJSON value; } ''printf '%s' "$value" > $out'';
     };
