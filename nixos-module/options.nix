@@ -99,7 +99,7 @@ in
     socketActivation = mkOption {
       type = types.bool;
       default = true;
-      description = "Whether systemd holds the sockets of `listen.streams`, so that a restart refuses nobody. Without it the daemon binds them.";
+      description = "Whether systemd holds the sockets of `listen.streams` and `listen.datagrams`, so that a restart refuses nobody. Without it the daemon binds them.";
     };
 
     listen.streams = mkOption {
@@ -113,10 +113,20 @@ in
       description = "The TCP addresses that the world reaches, one family each; `[::]` is IPv6 alone. Others that rules listen on are bound by the daemon.";
     };
 
+    listen.datagrams = mkOption {
+      type = types.listOf address;
+      default = [ ];
+      example = [
+        "0.0.0.0:443"
+        "[::]:443"
+      ];
+      description = "The UDP addresses that systemd holds, one family each. No rule listens on UDP yet: the daemon keeps these open and shows them as `unclaimed`.";
+    };
+
     openFirewall = mkOption {
       type = types.bool;
       default = false;
-      description = "Whether the firewall lets the ports of `listen.streams` through, but for addresses of the loopback network.";
+      description = "Whether the firewall lets the ports of `listen.streams` and `listen.datagrams` through, but for addresses of the loopback network.";
     };
 
     enableReload = mkOption {

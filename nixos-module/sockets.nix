@@ -5,7 +5,7 @@ let
 
   isLocal = address: lib.hasPrefix "127." address || lib.hasPrefix "[::1]:" address;
   port = address: lib.toInt (lib.last (lib.splitString ":" address));
-  publicPorts = lib.unique (map port (lib.filter (address: !isLocal address) cfg.listen.streams));
+  publicPorts = addresses: lib.unique (map port (lib.filter (address: !isLocal address) addresses));
 in
 {
   config = lib.mkIf cfg.enable {
@@ -21,6 +21,7 @@ in
       description = "Public addresses of vane";
       wantedBy = [ "sockets.target" ];
       listenStreams = cfg.listen.streams;
+      listenDatagrams = cfg.listen.datagrams;
       socketConfig = {
         FileDescriptorName = "public";
         # Without it [::] takes IPv4 as well, and vaned refuses the socket.
@@ -46,6 +47,9 @@ in
       };
     };
 
-    networking.firewall = lib.mkIf cfg.openFirewall { allowedTCPPorts = publicPorts; };
+    networking.firewall = lib.mkIf cfg.openFirewall {
+      allowedTCPPorts = publicPorts cfg.listen.streams;
+      allowedUDPPorts = publicPorts cfg.listen.datagrams;
+    };
   };
 }

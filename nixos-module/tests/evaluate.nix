@@ -118,7 +118,8 @@ let
       && socket.socketConfig.SocketGroup == "admins"
       && (service config).environment.VANE_MGMT_UNIX == "/run/vaned.sock";
 
-    "the firewall stays as it is" = plain.networking.firewall.allowedTCPPorts == [ ];
+    "the firewall stays as it is" =
+      plain.networking.firewall.allowedTCPPorts == [ ] && plain.networking.firewall.allowedUDPPorts == [ ];
     "the firewall lets through what the world is to reach" =
       (of {
         openFirewall = true;
@@ -135,6 +136,17 @@ let
         8443
         8444
       ];
+
+    "UDP is held and let through as it is listed" =
+      let
+        config = of {
+          openFirewall = true;
+          listen.datagrams = [ "0.0.0.0:443" ];
+        };
+      in
+      config.systemd.sockets.vaned.listenDatagrams == [ "0.0.0.0:443" ]
+      && config.networking.firewall.allowedUDPPorts == [ 443 ]
+      && plain.systemd.sockets.vaned.listenDatagrams == [ ];
 
     "certificates of NixOS can be read and reload the daemon" =
       (exec certified).SupplementaryGroups == [ "web" ]

@@ -25,6 +25,7 @@ in
     environment.etc = submodules { source = mkOption { type = types.path; }; };
     environment.systemPackages = option (types.listOf types.package) [ ];
     networking.firewall.allowedTCPPorts = option (types.listOf types.int) [ ];
+    networking.firewall.allowedUDPPorts = option (types.listOf types.int) [ ];
     security.acme.acceptTerms = option types.bool false;
     security.acme.defaults.email = option (types.nullOr types.str) null;
     security.acme.certs = submodules {
@@ -48,6 +49,7 @@ in
       unit
       // {
         listenStreams = strings;
+        listenDatagrams = strings;
         socketConfig = option (types.attrsOf types.anything) { };
       }
     );

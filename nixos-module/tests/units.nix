@@ -41,7 +41,7 @@ let
   socket =
     it:
     section "Unit" (unit it)
-    + section "Socket" (it.socketConfig // { ListenStream = it.listenStreams; });
+    + section "Socket" (it.socketConfig // { ListenStream = it.listenStreams; ListenDatagram = it.listenDatagrams; });
 
   named = suffix: text: lib.mapAttrsToList (name: it: { name = "${name}.${suffix}"; value = text it; });
 in
