@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::command::{self, Program};
+use crate::image;
 use crate::packages;
 use crate::report::{Outcome, Report};
 use crate::tools::{self, Tool};
@@ -29,6 +30,8 @@ pub(crate) enum Step {
     Tools,
     /// The two binaries build.
     Build,
+    /// The container images that tests start are built, where there is an engine.
+    Images,
     /// Unit, golden, tidy and integration tests.
     Test,
 }
@@ -43,8 +46,9 @@ pub(crate) fn run(only: &[Step]) -> Report {
             Step::Docs => docs(),
             Step::Deny => deny(),
             Step::Advisories => advisories(so_far),
-            Step::Tools => packages::provide(),
+            Step::Tools => packages::provide_for_tests(),
             Step::Build => cargo(&["build", "--locked", "-p", "vaned", "-p", "vane"]).into(),
+            Step::Images => image::provide_for_tests(),
             Step::Test => tests(so_far),
         });
     }
@@ -55,7 +59,7 @@ pub(crate) fn run(only: &[Step]) -> Report {
 }
 
 impl Step {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Fmt,
         Self::Clippy,
         Self::Docs,
@@ -63,6 +67,7 @@ impl Step {
         Self::Advisories,
         Self::Tools,
         Self::Build,
+        Self::Images,
         Self::Test,
     ];
 
@@ -80,16 +85,16 @@ impl Step {
             Self::Advisories => "advisories",
             Self::Tools => "tools",
             Self::Build => "build",
+            Self::Images => "images",
             Self::Test => "test",
         }
     }
 
-    /// The integration tests drive the two binaries and run other programs beside them, so wanting
-    /// tests means wanting these.
+    /// The integration tests drive the two binaries, as processes and in containers, and run other
+    /// programs beside them, so wanting tests means wanting these.
     fn is_wanted(self, only: &[Self]) -> bool {
-        only.is_empty()
-            || only.contains(&self)
-            || (matches!(self, Self::Tools | Self::Build) && only.contains(&Self::Test))
+        let is_for_tests = matches!(self, Self::Tools | Self::Build | Self::Images);
+        only.is_empty() || only.contains(&self) || (is_for_tests && only.contains(&Self::Test))
     }
 }
 
@@ -179,9 +184,10 @@ mod tests {
     }
 
     #[test]
-    fn asking_for_tests_asks_for_the_build_and_the_tools_too() {
+    fn asking_for_tests_asks_for_what_they_start_too() {
         assert!(Step::Build.is_wanted(&[Step::Test]));
         assert!(Step::Tools.is_wanted(&[Step::Test]));
+        assert!(Step::Images.is_wanted(&[Step::Test]));
         assert!(!Step::Build.is_wanted(&[Step::Fmt]));
         assert!(!Step::Fmt.is_wanted(&[Step::Test]));
     }

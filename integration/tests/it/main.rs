@@ -6,6 +6,7 @@ mod acme;
 mod demands;
 mod fixtures;
 mod lifecycle;
+mod nixos;
 mod tls;
 mod traffic;
 mod units;
