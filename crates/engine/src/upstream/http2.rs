@@ -159,7 +159,8 @@ impl Rest<'_> {
                 sent = &mut pipe => if let Err(Stopped::Source(_)) = sent {
                     pipe.reset(Reason::CANCEL);
                 },
-                () = body.untaken_for(limit) => {}
+                // The last piece may wait for the server's window as well.
+                () = body.still_for(limit) => {}
             }
         });
     }

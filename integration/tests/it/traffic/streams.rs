@@ -10,8 +10,10 @@ use integration::h2_raw::{
 };
 use integration::raw_client::RawClient;
 use integration::wait::until;
+use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 use super::rig::{LIMIT, Rig};
 use super::upstreams::Scripted;
@@ -85,6 +87,30 @@ async fn an_answer_that_is_complete_stays_so_when_its_connection_ends_before_the
 }
 
 #[tokio::test]
+async fn the_last_piece_of_an_upload_does_not_wait_for_ever_behind_its_answer() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let to = format!("h2c://{}", listener.local_addr().unwrap());
+    let forward = json!({ "to": to, "timeout": { "response": "300ms" } });
+    let rig = Rig::ruled(json!({ "forward": forward })).await;
+    let mut client = H2Raw::connect(rig.addr).await.unwrap();
+    let (mut head, number) = client.get("/", "a");
+    head[FLAGS] = END_HEADERS;
+    client.send(&head).await.unwrap();
+    let mut origin = H2Raw::accepted(accepted(&listener).await).await.unwrap();
+    let stream = origin.streams_of(HEADERS, 1).await.unwrap()[0];
+    origin.set_initial_window(4).await.unwrap();
+    origin.send(&frame(PING, 0, 0, &[0; 8])).await.unwrap();
+    origin.streams_of(PING, 1).await.unwrap();
+    client.send(&frame(DATA, 0, number, b"full")).await.unwrap();
+    origin.streams_of(DATA, 1).await.unwrap();
+    client.send(&frame(DATA, END_STREAM, number, b"last")).await.unwrap();
+    origin.send(&ok(stream)).await.unwrap();
+    assert_eq!(vec![number], client.streams_of(HEADERS, 1).await.unwrap());
+    let given_up = timeout(LIMIT, origin.streams_of(RST_STREAM, 1)).await;
+    assert_eq!(vec![stream], given_up.expect("in time").unwrap());
+}
+
+#[tokio::test]
 async fn what_still_comes_for_requests_given_up_does_not_end_the_connection_of_others() {
     let (listener, rig) = in_front_of("h2c").await;
     let (begun, has_begun) = oneshot::channel();
@@ -119,7 +145,7 @@ async fn what_still_comes_for_requests_given_up_does_not_end_the_connection_of_o
 
 #[tokio::test]
 async fn what_still_comes_for_uploads_that_nobody_wants_does_not_end_their_connection() {
-    let rig = Rig::ruled(serde_json::json!({ "respond": { "status": 403 } })).await;
+    let rig = Rig::ruled(json!({ "respond": { "status": 403 } })).await;
     let mut client = H2Raw::connect(rig.addr).await.unwrap();
     for _ in 0..90 {
         let (mut head, _) = client.get("/", "a");
