@@ -24,6 +24,8 @@ pub mod name_server;
 
 pub mod cpu;
 
+pub mod machine;
+
 pub mod vaned;
 
 pub mod activation;

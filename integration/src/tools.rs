@@ -28,6 +28,8 @@ impl Tool {
     /// What starts a program with sockets, at the first connection.
     pub const SOCKET_ACTIVATE: Self =
         Self { program: "systemd-socket-activate", package: "systemd" };
+    /// What is process 1 of a machine.
+    pub const SYSTEMD: Self = Self { program: "systemd", package: "systemd" };
     /// What creates the users of services.
     pub const SYSUSERS: Self = Self { program: "systemd-sysusers", package: "systemd" };
     /// What looks for weaknesses of a TLS server.
