@@ -32,6 +32,8 @@ pub mod activation;
 
 pub mod vane;
 
+pub mod stuck_file;
+
 mod child;
 
 pub mod sockets;

@@ -14,6 +14,7 @@ mod loss;
 mod management;
 mod reload;
 mod sockets;
+mod stuck;
 mod watch;
 
 use std::net::SocketAddr;
