@@ -64,6 +64,21 @@ async fn a_killed_daemon_comes_back_with_the_sockets_of_the_unit_and_with_its_ow
     }
 }
 
+/// S20. A reload may put an address in the place of a wider one, over and over, although systemd has a
+/// copy of each socket: the first attempt to bind succeeds.
+#[tokio::test]
+async fn a_wildcard_and_an_address_under_it_take_turns_without_a_failed_bind() {
+    let Some((_visit, machine)) = serving(&[("web", says(":80", "web"))]).await else { return };
+    for round in 0..20 {
+        let address = if round % 2 == 0 { "0.0.0.0:8080" } else { "127.0.0.1:8080" };
+        machine.rule("own", says(address, &round.to_string()));
+        machine.done(&["vane", "reload"]).await;
+        assert_eq!(round.to_string(), said(own()).await.unwrap());
+    }
+    let journal = machine.done(&["journalctl", "--no-pager", "--unit=vaned"]).await;
+    assert!(!journal.contains("bind failed"), "{journal}");
+}
+
 /// S20. A daemon that hangs is ended by the watchdog and started again; who waits is served.
 #[tokio::test]
 async fn a_daemon_that_hangs_is_replaced_by_the_watchdog() {

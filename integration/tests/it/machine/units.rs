@@ -64,6 +64,25 @@ async fn the_daemon_says_how_it_is_to_systemctl_and_to_vane() {
     assert_eq!("notify", machine.property("vaned.service", "Type").await);
 }
 
+/// S20. `vane` finds the daemon from a login session, as root and as a member of the group, and
+/// nobody else may ask it.
+#[tokio::test]
+async fn vane_is_answered_in_a_login_session_of_root_and_of_the_group_and_of_nobody_else() {
+    let Some((_visit, machine)) = serving(&[("web", says(":80", "web"))]).await else { return };
+    let nobody = ["setpriv", "--reuid=nobody", "--regid=nogroup"];
+    let member = [&nobody[..], &["--groups=vaned"]].concat();
+    let stranger = [&nobody[..], &["--clear-groups"]].concat();
+    let session = ["env", "XDG_RUNTIME_DIR=/run/user/7", "vane", "stats"];
+    machine.done(&["mkdir", "--parents", "/run/user/7"]).await;
+    for who in [&[][..], &member] {
+        let shown = machine.done(&[who, &session].concat()).await;
+        assert!(shown.contains("generation"), "{shown}");
+    }
+    let refused = machine.run(&[&stranger[..], &session].concat()).await;
+    assert_eq!(3, refused.status, "{refused:?}");
+    assert!(refused.stderr.contains("/var/run/vaned.sock"), "{refused:?}");
+}
+
 /// S20. A reload of what does not compile fails, says why in the journal, and leaves the daemon and
 /// what it serves alone; the next one that compiles serves.
 #[tokio::test]
