@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::command::{self, Program};
-use crate::packages;
 use crate::report::{Outcome, Report};
 use crate::tools::{self, Tool};
+use crate::{deb, packages};
 
 /// One thing to check. The order here is the order of a run: what answers fastest comes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +29,8 @@ pub(crate) enum Step {
     Tools,
     /// The two binaries build.
     Build,
+    /// The package for Debian is made of them, for tests to install.
+    Package,
     /// Unit, golden, tidy and integration tests.
     Test,
 }
@@ -45,6 +47,7 @@ pub(crate) fn run(only: &[Step]) -> Report {
             Step::Advisories => advisories(so_far),
             Step::Tools => packages::provide(),
             Step::Build => cargo(&["build", "--locked", "-p", "vaned", "-p", "vane"]).into(),
+            Step::Package => package(so_far),
             Step::Test => tests(so_far),
         });
     }
@@ -55,7 +58,7 @@ pub(crate) fn run(only: &[Step]) -> Report {
 }
 
 impl Step {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Fmt,
         Self::Clippy,
         Self::Docs,
@@ -63,6 +66,7 @@ impl Step {
         Self::Advisories,
         Self::Tools,
         Self::Build,
+        Self::Package,
         Self::Test,
     ];
 
@@ -80,6 +84,7 @@ impl Step {
             Self::Advisories => "advisories",
             Self::Tools => "tools",
             Self::Build => "build",
+            Self::Package => "package",
             Self::Test => "test",
         }
     }
@@ -89,7 +94,8 @@ impl Step {
     fn is_wanted(self, only: &[Self]) -> bool {
         only.is_empty()
             || only.contains(&self)
-            || (matches!(self, Self::Tools | Self::Build) && only.contains(&Self::Test))
+            || (matches!(self, Self::Tools | Self::Build | Self::Package)
+                && only.contains(&Self::Test))
     }
 }
 
@@ -131,6 +137,13 @@ fn advisories(so_far: &Report) -> Outcome {
         .args(["--all-features", "check", "--disable-fetch", "advisories"])
         .run()
         .into()
+}
+
+fn package(so_far: &Report) -> Outcome {
+    if so_far.has_failed(Step::Build.name()) {
+        return Outcome::Skipped("the build failed".to_owned());
+    }
+    deb::for_tests()
 }
 
 fn tests(so_far: &Report) -> Outcome {
@@ -182,6 +195,7 @@ mod tests {
     fn asking_for_tests_asks_for_the_build_and_the_tools_too() {
         assert!(Step::Build.is_wanted(&[Step::Test]));
         assert!(Step::Tools.is_wanted(&[Step::Test]));
+        assert!(Step::Package.is_wanted(&[Step::Test]));
         assert!(!Step::Build.is_wanted(&[Step::Fmt]));
         assert!(!Step::Fmt.is_wanted(&[Step::Test]));
     }

@@ -77,14 +77,15 @@ fn outcome(lacking: &[&Package], required: bool) -> Outcome {
     if required { Outcome::Failed(reason) } else { Outcome::Skipped(reason) }
 }
 
-const PACKAGES: [Package; 4] = [
+const PACKAGES: [Package; 5] = [
     Package { name: "pebble", programs: &["pebble", "pebble-challtestsrv"] },
     Package { name: "knot", programs: &["knotd"] },
     Package { name: "testssl.sh", programs: &["testssl"] },
     Package {
         name: "systemd",
-        programs: &["systemd-analyze", "systemd-socket-activate", "systemd-sysusers"],
+        programs: &["systemd", "systemd-analyze", "systemd-socket-activate", "systemd-sysusers"],
     },
+    Package { name: "python3", programs: &["python3"] },
 ];
 const LIMIT: Duration = Duration::from_secs(300);
 
@@ -95,7 +96,7 @@ mod tests {
     #[test]
     fn what_is_missing_is_skipped_with_the_line_to_type_or_fails_where_it_is_required() {
         let lacking: Vec<_> = PACKAGES.iter().skip(1).collect();
-        let line = "some tests need `sudo apt-get install knot testssl.sh systemd`";
+        let line = "some tests need `sudo apt-get install knot testssl.sh systemd python3`";
         assert!(matches!(outcome(&lacking, false), Outcome::Skipped(reason) if reason == line));
         assert!(matches!(outcome(&lacking, true), Outcome::Failed(reason) if reason == line));
         assert!(matches!(outcome(&[], true), Outcome::Passed));

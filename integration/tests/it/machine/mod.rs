@@ -1,5 +1,6 @@
 //! The shipped units under a real systemd as process 1, in a machine of its own.
 
+mod package;
 mod restarts;
 mod units;
 

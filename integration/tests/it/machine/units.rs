@@ -112,6 +112,7 @@ async fn only_all_three_units_together_stay_stopped() {
     assert_eq!("web", said(web()).await.unwrap());
     machine.done(&[&["systemctl", "stop"], &UNITS[..]].concat()).await;
     assert_eq!(Some(Failure::Refused), RawClient::connect(web()).await.err());
+    assert!(!machine.path("/run/vaned.sock").exists());
     assert_eq!(3, machine.run(&["vane", "ping"]).await.status);
     for unit in UNITS {
         assert_eq!("inactive", machine.property(unit, "ActiveState").await, "{unit}");
