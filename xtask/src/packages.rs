@@ -77,10 +77,11 @@ fn outcome(lacking: &[&Package], required: bool) -> Outcome {
     if required { Outcome::Failed(reason) } else { Outcome::Skipped(reason) }
 }
 
-const PACKAGES: [Package; 5] = [
+const PACKAGES: [Package; 6] = [
     Package { name: "pebble", programs: &["pebble", "pebble-challtestsrv"] },
     Package { name: "knot", programs: &["knotd"] },
     Package { name: "testssl.sh", programs: &["testssl"] },
+    Package { name: "nix-bin", programs: &["nix", "nix-instantiate", "nix-build"] },
     Package {
         name: "systemd",
         programs: &["systemd", "systemd-analyze", "systemd-socket-activate", "systemd-sysusers"],
@@ -96,7 +97,7 @@ mod tests {
     #[test]
     fn what_is_missing_is_skipped_with_the_line_to_type_or_fails_where_it_is_required() {
         let lacking: Vec<_> = PACKAGES.iter().skip(1).collect();
-        let line = "some tests need `sudo apt-get install knot testssl.sh systemd python3`";
+        let line = "some tests need `sudo apt-get install knot testssl.sh nix-bin systemd python3`";
         assert!(matches!(outcome(&lacking, false), Outcome::Skipped(reason) if reason == line));
         assert!(matches!(outcome(&lacking, true), Outcome::Failed(reason) if reason == line));
         assert!(matches!(outcome(&[], true), Outcome::Passed));

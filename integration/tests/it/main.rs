@@ -6,7 +6,11 @@ mod acme;
 mod demands;
 mod fixtures;
 mod lifecycle;
+<<<<<<< HEAD
 mod machine;
+=======
+mod nixos;
+>>>>>>> main
 mod tls;
 mod traffic;
 mod units;
