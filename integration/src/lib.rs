@@ -32,11 +32,9 @@ pub mod activation;
 
 pub mod vane;
 
-<<<<<<< HEAD
 pub mod stuck_file;
-=======
+
 pub mod nix;
->>>>>>> main
 
 mod child;
 

@@ -6,11 +6,8 @@ mod acme;
 mod demands;
 mod fixtures;
 mod lifecycle;
-<<<<<<< HEAD
 mod machine;
-=======
 mod nixos;
->>>>>>> main
 mod tls;
 mod traffic;
 mod units;
