@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::check::Step;
+use crate::image;
 
 /// One task with its settings.
 #[derive(Debug, PartialEq, Eq)]
@@ -17,6 +18,8 @@ pub(crate) enum Task {
     Bench,
     /// Build a package for Debian.
     Deb,
+    /// Build the container image under that name.
+    Image { tag: String },
 }
 
 /// A command line that names no task, or a task with settings it does not have.
@@ -40,6 +43,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = String>) -> Result<Task, Usag
         Some("fuzz") => parse_fuzz(args),
         Some("bench") => alone(Task::Bench, "bench", args.next()),
         Some("deb") => alone(Task::Deb, "deb", args.next()),
+        Some("image") => parse_image(args),
         Some(other) => Err(UsageError::UnknownTask(other.to_owned())),
     }
 }
@@ -78,6 +82,17 @@ fn parse_fuzz(mut args: impl Iterator<Item = String>) -> Result<Task, UsageError
     Ok(Task::Fuzz { seconds })
 }
 
+fn parse_image(mut args: impl Iterator<Item = String>) -> Result<Task, UsageError> {
+    let mut tag = image::PRODUCT.to_owned();
+    while let Some(option) = args.next() {
+        if option != "--tag" {
+            return Err(UsageError::UnknownOption { task: "image", option });
+        }
+        tag = args.next().ok_or(UsageError::MissingValue { option: "--tag" })?;
+    }
+    Ok(Task::Image { tag })
+}
+
 impl fmt::Display for UsageError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -102,10 +117,12 @@ pub(crate) const USAGE: &str = "\
 usage: cargo xtask <task>
 
   test [--only STEP,...]   check everything that can be checked on this machine
-                           steps: fmt clippy docs deny advisories tools build package test
+                           steps: fmt clippy docs deny advisories tools build package images test
   fuzz [--seconds N]       run every target under fuzz/fuzz_targets for N seconds (60)
   bench                    measure what a compile, a walk and a proxied request cost
   deb                      build a package for Debian below target/debian
+  image [--tag NAME]       build the container image, vane:dev unless named, and for tests
+                           vane-pebble:local; asks no registry
 ";
 
 const DEFAULT_FUZZ_SECONDS: u32 = 60;
@@ -150,6 +167,14 @@ mod tests {
         assert_eq!(read("deb"), Ok(Task::Deb));
         let option = "--fast".to_owned();
         assert_eq!(read("deb --fast"), Err(UsageError::UnknownOption { task: "deb", option }));
+    }
+
+    #[test]
+    fn an_image_may_be_named() {
+        assert_eq!(read("image"), Ok(Task::Image { tag: "vane:dev".to_owned() }));
+        assert_eq!(read("image --tag vane:1"), Ok(Task::Image { tag: "vane:1".to_owned() }));
+        assert_eq!(read("image --tag"), Err(UsageError::MissingValue { option: "--tag" }));
+        assert!(matches!(read("image vane:1"), Err(UsageError::UnknownOption { .. })));
     }
 
     fn read(line: &str) -> Result<Task, UsageError> {

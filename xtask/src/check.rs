@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::command::{self, Program};
 use crate::report::{Outcome, Report};
 use crate::tools::{self, Tool};
-use crate::{deb, packages};
+use crate::{deb, image, packages};
 
 /// One thing to check. The order here is the order of a run: what answers fastest comes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +31,8 @@ pub(crate) enum Step {
     Build,
     /// The package for Debian is made of them, for tests to install.
     Package,
+    /// The container images that tests start are built, where there is an engine.
+    Images,
     /// Unit, golden, tidy and integration tests.
     Test,
 }
@@ -45,9 +47,10 @@ pub(crate) fn run(only: &[Step]) -> Report {
             Step::Docs => docs(),
             Step::Deny => deny(),
             Step::Advisories => advisories(so_far),
-            Step::Tools => packages::provide(),
+            Step::Tools => packages::provide_for_tests(),
             Step::Build => cargo(&["build", "--locked", "-p", "vaned", "-p", "vane"]).into(),
             Step::Package => package(so_far),
+            Step::Images => image::provide_for_tests(),
             Step::Test => tests(so_far),
         });
     }
@@ -58,7 +61,7 @@ pub(crate) fn run(only: &[Step]) -> Report {
 }
 
 impl Step {
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Fmt,
         Self::Clippy,
         Self::Docs,
@@ -67,6 +70,7 @@ impl Step {
         Self::Tools,
         Self::Build,
         Self::Package,
+        Self::Images,
         Self::Test,
     ];
 
@@ -85,17 +89,16 @@ impl Step {
             Self::Tools => "tools",
             Self::Build => "build",
             Self::Package => "package",
+            Self::Images => "images",
             Self::Test => "test",
         }
     }
 
-    /// The integration tests drive the two binaries and run other programs beside them, so wanting
-    /// tests means wanting these.
+    /// The integration tests drive the two binaries, as processes and in containers, and run other
+    /// programs beside them, so wanting tests means wanting these.
     fn is_wanted(self, only: &[Self]) -> bool {
-        only.is_empty()
-            || only.contains(&self)
-            || (matches!(self, Self::Tools | Self::Build | Self::Package)
-                && only.contains(&Self::Test))
+        let is_for_tests = matches!(self, Self::Tools | Self::Build | Self::Package | Self::Images);
+        only.is_empty() || only.contains(&self) || (is_for_tests && only.contains(&Self::Test))
     }
 }
 
@@ -192,10 +195,11 @@ mod tests {
     }
 
     #[test]
-    fn asking_for_tests_asks_for_the_build_and_the_tools_too() {
+    fn asking_for_tests_asks_for_what_they_start_too() {
         assert!(Step::Build.is_wanted(&[Step::Test]));
         assert!(Step::Tools.is_wanted(&[Step::Test]));
         assert!(Step::Package.is_wanted(&[Step::Test]));
+        assert!(Step::Images.is_wanted(&[Step::Test]));
         assert!(!Step::Build.is_wanted(&[Step::Fmt]));
         assert!(!Step::Fmt.is_wanted(&[Step::Test]));
     }
