@@ -6,6 +6,7 @@ mod acme;
 mod demands;
 mod fixtures;
 mod lifecycle;
+mod machine;
 mod nixos;
 mod tls;
 mod traffic;
