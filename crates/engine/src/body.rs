@@ -104,7 +104,7 @@ impl BodyWatch {
     pub(crate) async fn untaken_for(&self, limit: Duration) {
         self.still_for(limit).await;
         if self.finished().is_some() {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 
