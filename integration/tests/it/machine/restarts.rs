@@ -79,6 +79,25 @@ async fn a_wildcard_and_an_address_under_it_take_turns_without_a_failed_bind() {
     assert!(!journal.contains("bind failed"), "{journal}");
 }
 
+/// S20. An address that the daemon had bound itself, and of which systemd has a copy, is given to the
+/// socket unit as the document says.
+#[tokio::test]
+async fn an_address_that_the_daemon_had_bound_can_become_one_of_the_socket_unit() {
+    let rules = [("web", says(":80", "web")), ("own", says(&own().to_string(), "own"))];
+    let Some((_visit, machine)) = serving(&rules).await else { return };
+    assert_eq!("1", machine.property("vaned.service", "NFileDescriptorStore").await);
+    let drop_in = "/etc/systemd/system/vaned.socket.d/more.conf";
+    machine.write(drop_in, "[Socket]\nListenStream=127.0.0.1:8080\n");
+    machine.done(&["systemctl", "daemon-reload"]).await;
+    machine.done(&["systemctl", "stop", "vaned.service", "vaned.socket"]).await;
+    machine.done(&["systemctl", "start", "vaned.socket", "vaned.service"]).await;
+    let mut client = RawClient::connect(own()).await.expect("the unit listens");
+    assert_eq!("own", client.get("/", "a").await.unwrap().text());
+    until_ready(&machine).await;
+    assert_eq!("inherited", source(&machine).await);
+    assert_eq!("0", machine.property("vaned.service", "NFileDescriptorStore").await);
+}
+
 /// S20. A daemon that hangs is ended by the watchdog and started again, though no client asks for it.
 #[tokio::test]
 async fn a_daemon_that_hangs_is_replaced_by_the_watchdog() {
