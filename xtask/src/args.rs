@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::check::Step;
+use crate::image::Wanted;
 
 /// One task with its settings.
 #[derive(Debug, PartialEq, Eq)]
@@ -17,6 +18,8 @@ pub(crate) enum Task {
     Bench,
     /// Build a package for Debian.
     Deb,
+    /// Build the container image.
+    Image(Wanted),
 }
 
 /// A command line that names no task, or a task with settings it does not have.
@@ -40,6 +43,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = String>) -> Result<Task, Usag
         Some("fuzz") => parse_fuzz(args),
         Some("bench") => alone(Task::Bench, "bench", args.next()),
         Some("deb") => alone(Task::Deb, "deb", args.next()),
+        Some("image") => parse_image(args),
         Some(other) => Err(UsageError::UnknownTask(other.to_owned())),
     }
 }
@@ -78,6 +82,20 @@ fn parse_fuzz(mut args: impl Iterator<Item = String>) -> Result<Task, UsageError
     Ok(Task::Fuzz { seconds })
 }
 
+fn parse_image(mut args: impl Iterator<Item = String>) -> Result<Task, UsageError> {
+    let mut wanted = Wanted::default();
+    while let Some(option) = args.next() {
+        match option.as_str() {
+            "--release" => wanted.release = true,
+            "--tag" => {
+                wanted.tag = args.next().ok_or(UsageError::MissingValue { option: "--tag" })?;
+            }
+            _ => return Err(UsageError::UnknownOption { task: "image", option }),
+        }
+    }
+    Ok(Task::Image(wanted))
+}
+
 impl fmt::Display for UsageError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -106,6 +124,10 @@ usage: cargo xtask <task>
   fuzz [--seconds N]       run every target under fuzz/fuzz_targets for N seconds (60)
   bench                    measure what a compile, a walk and a proxied request cost
   deb                      build a package for Debian below target/debian
+  image [--tag NAME] [--release]
+                           build the container image, named vane:dev or NAME, and
+                           vane-pebble:local for tests; no registry is asked
+                           --release: optimised as it is shipped, minutes longer
 ";
 
 const DEFAULT_FUZZ_SECONDS: u32 = 60;
@@ -150,6 +172,14 @@ mod tests {
         assert_eq!(read("deb"), Ok(Task::Deb));
         let option = "--fast".to_owned();
         assert_eq!(read("deb --fast"), Err(UsageError::UnknownOption { task: "deb", option }));
+    }
+
+    #[test]
+    fn an_image_has_a_name_and_is_optimised_on_demand() {
+        assert_eq!(read("image"), Ok(Task::Image(Wanted::default())));
+        let wanted = Wanted { tag: "vane:1".to_owned(), release: true };
+        assert_eq!(read("image --release --tag vane:1"), Ok(Task::Image(wanted)));
+        assert_eq!(read("image --tag"), Err(UsageError::MissingValue { option: "--tag" }));
     }
 
     fn read(line: &str) -> Result<Task, UsageError> {

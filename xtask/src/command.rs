@@ -129,6 +129,15 @@ pub(crate) fn target_dir() -> PathBuf {
     repository().join(std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()))
 }
 
+/// Where the program lies. The directories of daemons are searched as well: they are not on
+/// everybody's path.
+pub(crate) fn which(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let daemons = ["/usr/sbin", "/usr/local/sbin"].map(PathBuf::from);
+    let places = std::env::split_paths(&path).chain(daemons);
+    places.map(|place| place.join(program)).find(|path| path.is_file())
+}
+
 /// Writes a line for the reader, in order with the output of the programs run.
 pub(crate) fn say(text: &str) {
     // A reader that went away (`| head`) is no failure of the task.
@@ -175,6 +184,12 @@ mod tests {
         let missing = Program::new("no-such-program-here");
         assert!(matches!(missing.run(), Err(Failure::NotStarted(_))));
         assert!(!Program::new("no-such-program-here").answers());
+    }
+
+    #[test]
+    fn a_program_is_looked_for_on_the_path() {
+        assert!(which("sh").is_some_and(|path| path.ends_with("sh")));
+        assert_eq!(None, which("no-such-program-here"));
     }
 
     #[test]

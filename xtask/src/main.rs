@@ -1,7 +1,7 @@
 //! The project's own tasks, run as `cargo xtask <task>`.
 //!
-//! Flow: `args` says what is wanted, `bench`, `check`, `deb` and `fuzz` know the steps, `packages` and
-//! `tools` find, install or build the programs they need, `report` keeps what came of each,
+//! Flow: `args` says what is wanted, `bench`, `check`, `deb`, `fuzz` and `image` know the steps,
+//! `packages` and `tools` find, install or build the programs they need, `report` keeps what came of each,
 //! `command` runs one program in sight of the reader.
 
 mod args;
@@ -9,6 +9,7 @@ mod bench;
 mod check;
 mod deb;
 mod fuzz;
+mod image;
 mod packages;
 mod tools;
 
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
         Ok(Task::Test { only }) => finish(&check::run(&only)),
         Ok(Task::Bench) => finish(&bench::run()),
         Ok(Task::Deb) => finish(&deb::run()),
+        Ok(Task::Image(wanted)) => finish(&image::run(&wanted)),
         Ok(Task::Fuzz { seconds }) => finish(&fuzz::run(seconds)),
         Err(error) => {
             command::say(&format!("error: {error}\n\n{}", args::USAGE));

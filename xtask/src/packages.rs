@@ -1,39 +1,44 @@
-//! Programs that some integration tests need, from Debian's packages. Whoever may install them
-//! gets them installed; everybody else is told the line to type.
+//! Programs and files from Debian's packages that some tasks need. Whoever may install them gets
+//! them installed; everybody else is told the line to type.
 
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::command::{self, Program};
+use crate::command::{self, Program, which};
 use crate::report::Outcome;
 
-/// Sees to it that the programs are there.
-pub(crate) fn provide() -> Outcome {
-    let lacking = lacking();
-    if !lacking.is_empty() && may_install() {
-        install(&lacking);
-    }
-    outcome(&self::lacking(), is_required())
-}
-
-/// A package, and what the tests run of it.
+/// A package, and the programs by which it is known to be there.
 #[derive(Debug)]
-struct Package {
+pub(crate) struct Package {
     name: &'static str,
     programs: &'static [&'static str],
 }
 
-fn lacking() -> Vec<&'static Package> {
-    PACKAGES.iter().filter(|package| !package.programs.iter().all(|name| is_there(name))).collect()
+/// Sees to it that what the tests run is there. What cannot be had is skipped with its tests, or
+/// fails where it is required.
+pub(crate) fn provide_for_tests() -> Outcome {
+    outcome(&provide(&FOR_TESTS), is_required())
 }
 
-/// The directories of daemons are searched as well: they are not on everybody's path.
-fn is_there(program: &str) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let daemons = ["/usr/sbin", "/usr/local/sbin"].map(PathBuf::from);
-    let mut places = std::env::split_paths(&path).chain(daemons);
-    places.any(|place| place.join(program).is_file())
+/// Sees to it that the packages are there, and answers those that are not.
+pub(crate) fn provide(packages: &[&'static Package]) -> Vec<&'static Package> {
+    let missing = lacking(packages);
+    if !missing.is_empty() && may_install() {
+        install(&missing);
+        return lacking(packages);
+    }
+    missing
+}
+
+/// The line to type for what is lacking.
+pub(crate) fn line_to_type(lacking: &[&Package]) -> String {
+    let names: Vec<_> = lacking.iter().map(|package| package.name).collect();
+    format!("`sudo apt-get install {}`", names.join(" "))
+}
+
+fn lacking(packages: &[&'static Package]) -> Vec<&'static Package> {
+    let is_there = |package: &Package| package.programs.iter().all(|name| which(name).is_some());
+    packages.iter().copied().filter(|package| !is_there(package)).collect()
 }
 
 fn may_install() -> bool {
@@ -72,20 +77,22 @@ fn outcome(lacking: &[&Package], required: bool) -> Outcome {
     if lacking.is_empty() {
         return Outcome::Passed;
     }
-    let names: Vec<_> = lacking.iter().map(|package| package.name).collect();
-    let reason = format!("some tests need `sudo apt-get install {}`", names.join(" "));
+    let reason = format!("some tests need {}", line_to_type(lacking));
     if required { Outcome::Failed(reason) } else { Outcome::Skipped(reason) }
 }
 
-const PACKAGES: [Package; 4] = [
-    Package { name: "pebble", programs: &["pebble", "pebble-challtestsrv"] },
-    Package { name: "knot", programs: &["knotd"] },
-    Package { name: "testssl.sh", programs: &["testssl"] },
-    Package {
-        name: "systemd",
-        programs: &["systemd-analyze", "systemd-socket-activate", "systemd-sysusers"],
-    },
-];
+pub(crate) const BUSYBOX: Package = Package { name: "busybox-static", programs: &["busybox"] };
+pub(crate) const CA_CERTIFICATES: Package =
+    Package { name: "ca-certificates", programs: &["update-ca-certificates"] };
+pub(crate) const PEBBLE: Package =
+    Package { name: "pebble", programs: &["pebble", "pebble-challtestsrv"] };
+const KNOT: Package = Package { name: "knot", programs: &["knotd"] };
+const TESTSSL: Package = Package { name: "testssl.sh", programs: &["testssl"] };
+const SYSTEMD: Package = Package {
+    name: "systemd",
+    programs: &["systemd-analyze", "systemd-socket-activate", "systemd-sysusers"],
+};
+const FOR_TESTS: [&Package; 6] = [&PEBBLE, &KNOT, &TESTSSL, &SYSTEMD, &BUSYBOX, &CA_CERTIFICATES];
 const LIMIT: Duration = Duration::from_secs(300);
 
 #[cfg(test)]
@@ -94,16 +101,10 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_skipped_with_the_line_to_type_or_fails_where_it_is_required() {
-        let lacking: Vec<_> = PACKAGES.iter().skip(1).collect();
-        let line = "some tests need `sudo apt-get install knot testssl.sh systemd`";
+        let lacking = [&KNOT, &TESTSSL];
+        let line = "some tests need `sudo apt-get install knot testssl.sh`";
         assert!(matches!(outcome(&lacking, false), Outcome::Skipped(reason) if reason == line));
         assert!(matches!(outcome(&lacking, true), Outcome::Failed(reason) if reason == line));
         assert!(matches!(outcome(&[], true), Outcome::Passed));
-    }
-
-    #[test]
-    fn a_program_is_looked_for_on_the_path() {
-        assert!(is_there("sh"));
-        assert!(!is_there("no-such-program-here"));
     }
 }

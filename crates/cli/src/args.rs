@@ -27,7 +27,7 @@ pub(crate) struct Args {
 /// One command each.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Ask whether the daemon is there
+    /// Ask whether the daemon is there and none of its serving threads is stuck
     Ping,
     /// Show how the daemon is: generation, connections, requests, the latest reload
     Stats,

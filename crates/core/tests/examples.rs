@@ -1,4 +1,4 @@
-//! Every directory under `examples/` is a configuration that compiles.
+//! Every configuration under `examples/`, and the one that the container image comes with, compiles.
 
 #![expect(clippy::unwrap_used, reason = "a failed helper is a failed test")]
 
@@ -15,8 +15,8 @@ use vane_core::{
 
 #[test]
 fn every_example_compiles_without_a_warning() {
-    let examples = directories(&root());
-    assert!(examples.len() >= 6, "{examples:?}");
+    let examples = configurations();
+    assert!(examples.len() >= 9, "{examples:?}");
     for example in examples {
         let compiled = compile(&files(&example), &Options::default());
         let said = render::text(&compiled.diagnostics, &compiled.sources, false);
@@ -28,7 +28,7 @@ fn every_example_compiles_without_a_warning() {
 
 #[test]
 fn every_file_that_an_example_answers_with_is_beside_it() {
-    for example in directories(&root()) {
+    for example in configurations() {
         for file in rule_files(&example) {
             let text = fs::read_to_string(example.join(&file)).unwrap();
             let named = text.split("\"body_file\": \"").skip(1);
@@ -39,8 +39,13 @@ fn every_file_that_an_example_answers_with_is_beside_it() {
     }
 }
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples")
+/// The directories with rules. An example of several daemons has one for each.
+fn configurations() -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let examples = directories(&root.join("examples"));
+    let parts: Vec<_> = examples.iter().flat_map(|example| directories(example)).collect();
+    let candidates = examples.into_iter().chain(parts).chain([root.join("container/etc/vaned")]);
+    candidates.filter(|candidate| candidate.join("rules").is_dir()).collect()
 }
 
 fn files(example: &Path) -> Files {

@@ -92,7 +92,11 @@ impl Handler for Answers {
     async fn handle(&self, request: Request) -> Reply {
         let world = &*self.world;
         match request {
-            Request::Ping => done(&views::ping(world)),
+            Request::Ping => {
+                // Who asks whether we are there wants to know whether clients are served.
+                world.engine.pulse().await;
+                done(&views::ping(world))
+            }
             Request::Stats => done(&views::stats(world)),
             Request::GetConfig => done(&views::config(world)),
             Request::GetListeners => done(&views::listeners(world)),

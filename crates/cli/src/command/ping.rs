@@ -1,4 +1,4 @@
-//! `vane ping`: is the daemon there?
+//! `vane ping`: is the daemon there, and does it serve?
 
 use vane_mgmt::request::Request;
 use vane_mgmt::views::PingView;

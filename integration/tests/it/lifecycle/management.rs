@@ -1,11 +1,17 @@
+use std::fs::File;
+use std::io;
+use std::time::Duration;
+
 use integration::config_dir::ConfigDir;
 use integration::http_origin::HttpOrigin;
 use integration::raw_client::RawClient;
 use integration::vaned::Vaned;
 use integration::wait::until;
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
+use tokio::time::timeout;
 
 use super::{LIMIT, forwards, says, stats};
 
@@ -131,6 +137,26 @@ async fn a_shutdown_is_answered_before_the_end() {
     assert_eq!(Some(0), vaned.exit_status(LIMIT).await.code());
 }
 
+/// S7. A ping is answered while every thread that serves runs. Here the log blocks them.
+#[tokio::test]
+async fn a_ping_is_not_answered_while_a_serving_thread_is_stuck() {
+    let place = tempfile::tempdir().unwrap();
+    let log = place.path().join("log");
+    mknodat(CWD, &log, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    let mut unread = File::options().read(true).write(true).open(&log).unwrap();
+    let config = ConfigDir::new().rule("a", forwards("127.0.0.1:0", "http://127.0.0.1:1"));
+    let path = log.to_str().unwrap();
+    let vaned = Vaned::builder(&config).env("VANE_LOG_FILE", path).start().await;
+    let mut client = RawClient::connect(vaned.only_addr().await).await.unwrap();
+    // Each is a line in the log, and a pipe holds 64 KiB.
+    client.send(&"GET / HTTP/1.1\r\nHost: a\r\n\r\n".repeat(1000)).await.unwrap();
+    let ping = async || timeout(PATIENCE, vaned.manage("ping", json!({}))).await;
+    until("a ping without an answer", LIMIT, async || ping().await.is_err()).await;
+    assert_eq!("running", stats(&vaned).await["state"]);
+    std::thread::spawn(move || io::copy(&mut unread, &mut io::sink()));
+    until("a ping with an answer", LIMIT, async || ping().await).await.unwrap();
+}
+
 async fn dry_run(vaned: &Vaned, dir: &ConfigDir) -> Value {
     vaned.manage("compile_dry_run", json!({ "dir": dir.path() })).await.unwrap()
 }
@@ -138,3 +164,5 @@ async fn dry_run(vaned: &Vaned, dir: &ConfigDir) -> Value {
 fn texts<'v>(value: &'v Value, first: &str, second: &str) -> (&'v str, &'v str) {
     (value[first].as_str().unwrap(), value[second].as_str().unwrap())
 }
+
+const PATIENCE: Duration = Duration::from_millis(500);

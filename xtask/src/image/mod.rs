@@ -1,0 +1,158 @@
+//! `cargo xtask image`: the container image of the product, and the one of the ACME server that its
+//! tests run beside it. Both are built without a registry, from what this machine has.
+//!
+//! `context` gathers the files that each Dockerfile is given, `docker` is the engine.
+
+mod context;
+mod docker;
+
+use std::path::Path;
+
+use crate::command::{self, Program};
+use crate::packages::{self, Package};
+use crate::report::{Outcome, Report};
+
+/// What to build.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    /// The name of the product's image.
+    pub(crate) tag: String,
+    /// Whether the programs are optimised as they are released, which takes minutes longer.
+    pub(crate) release: bool,
+}
+
+impl Default for Wanted {
+    fn default() -> Self {
+        Self { tag: "vane:dev".to_owned(), release: false }
+    }
+}
+
+/// Builds both images, tries the product's, and holds it to [`MOST_BYTES`].
+pub(crate) fn run(wanted: &Wanted) -> Report {
+    let mut report = Report::default();
+    report.step("packages", |_| packages());
+    report.step("engine", |_| docker::engine());
+    if report.failed() {
+        return report;
+    }
+    report.step("programs", |_| programs(wanted));
+    report.step("builder", |_| builder());
+    if !report.failed() {
+        report.step("image", |_| image(wanted));
+    }
+    if !report.failed() {
+        report.step("try", |_| docker::tries(&wanted.tag, &["--check"]).into());
+        report.step("size", |_| size(&wanted.tag));
+    }
+    report.step("example", |_| docker::reads("examples/compose/compose.yaml"));
+    report.step("pebble", |_| pebble());
+    report
+}
+
+fn packages() -> Outcome {
+    match packages::provide(&PACKAGES).as_slice() {
+        [] => Outcome::Passed,
+        lacking => Outcome::Failed(packages::line_to_type(lacking)),
+    }
+}
+
+/// With the script that the Dockerfile has for it where it builds from source.
+fn programs(wanted: &Wanted) -> Outcome {
+    let profile = if wanted.release { "release" } else { "fast" };
+    let programs = context::programs();
+    Program::new("sh")
+        .args([Path::new("container/programs.sh"), Path::new(profile), &programs])
+        .run()
+        .into()
+}
+
+/// An image with a shell, for the Dockerfile's build stage.
+fn builder() -> Outcome {
+    let built = context::builder().map_err(|error| error.to_string()).and_then(|context| {
+        docker::build("container/builder/Dockerfile", BUILDER, &[], &context)
+            .map_err(|failure| format!("{failure}; is {BUSYBOX} that of busybox-static?"))
+    });
+    match built {
+        Ok(()) => Outcome::Passed,
+        Err(reason) => Outcome::Failed(reason),
+    }
+}
+
+fn image(wanted: &Wanted) -> Outcome {
+    let context = match context::product() {
+        Ok(context) => context,
+        Err(error) => return Outcome::Failed(error.to_string()),
+    };
+    let arguments = [format!("BUILDER={BUILDER}"), format!("REVISION={}", revision())];
+    docker::build("Dockerfile", &wanted.tag, &arguments, &context).into()
+}
+
+/// The commit that is built, or that it is not known.
+fn revision() -> String {
+    let described = Program::new("git")
+        .args(["describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"])
+        .stdout();
+    described.map_or_else(|_| "unknown".to_owned(), |text| text.trim().to_owned())
+}
+
+fn size(tag: &str) -> Outcome {
+    match docker::size(tag) {
+        Ok(bytes) => {
+            command::say(&format!("{tag} has {bytes} bytes"));
+            fits(bytes)
+        }
+        Err(reason) => Outcome::Failed(reason),
+    }
+}
+
+fn fits(bytes: u64) -> Outcome {
+    if bytes <= MOST_BYTES {
+        return Outcome::Passed;
+    }
+    Outcome::Failed(format!("the image has {bytes} bytes, and may have {MOST_BYTES}"))
+}
+
+fn pebble() -> Outcome {
+    match context::pebble() {
+        Ok(context) => docker::build("container/pebble/Dockerfile", PEBBLE, &[], &context).into(),
+        Err(error) => Outcome::Failed(error.to_string()),
+    }
+}
+
+/// Debian's packages with what goes into the images.
+const PACKAGES: [&Package; 3] = [&packages::BUSYBOX, &packages::CA_CERTIFICATES, &packages::PEBBLE];
+const BUSYBOX: &str = "/bin/busybox";
+const BUILDER: &str = "vane-builder:local";
+const PEBBLE: &str = "vane-pebble:local";
+/// What the product's image may take, by the engine's own count.
+const MOST_BYTES: u64 = 20_000_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_above_the_limit_fails_with_both_figures() {
+        assert!(matches!(fits(20_000_000), Outcome::Passed));
+        let reason = "the image has 20000001 bytes, and may have 20000000";
+        assert!(matches!(fits(20_000_001), Outcome::Failed(said) if said == reason));
+    }
+
+    #[test]
+    fn the_builder_by_default_has_the_pinned_toolchain() {
+        let channel = value("rust-toolchain.toml", "channel = ");
+        assert_eq!(format!("rust:{channel}-bookworm"), value("Dockerfile", "ARG BUILDER="));
+    }
+
+    #[test]
+    fn the_image_says_the_version_of_the_programs() {
+        assert_eq!(env!("CARGO_PKG_VERSION"), value("Dockerfile", "ARG VERSION="));
+    }
+
+    /// The rest of the line of the file that begins like this, without quotes.
+    fn value(file: &str, begin: &str) -> String {
+        let text = std::fs::read_to_string(command::repository().join(file)).unwrap();
+        let found = text.lines().find_map(|line| line.strip_prefix(begin));
+        found.unwrap_or_else(|| panic!("{file}: {begin}")).trim_matches('"').to_owned()
+    }
+}
