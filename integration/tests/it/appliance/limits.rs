@@ -32,9 +32,7 @@ async fn limits_hold_for_clients_of_both_families<R: Rig>(rig: R) {
     daemon
         .until_stats("each limit to be counted for each family", |stats| {
             let counts = &stats["connections"]["refused_by_limit"];
-            ["connections_per_address", "head_time", "head_bytes"]
-                .iter()
-                .all(|limit| counts[limit] == 2)
+            ["connections_per_address", "head_time", "head"].iter().all(|limit| counts[limit] == 2)
         })
         .await;
     assert_eq!(8, origin.count());

@@ -4,6 +4,8 @@
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use integration::config_dir::ConfigDir;
@@ -249,19 +251,25 @@ impl Settings {
     }
 }
 
-/// What a [`Front`] does so that requests whose path holds `part` wait at the gate.
+/// What a [`Front`] does so that requests whose path holds `part` wait at the gate. Of those that
+/// wait when it opens, only the latest is passed: whoever sent the others has ended.
 pub(super) fn holding(
     part: &'static str,
     gate: &Gate,
 ) -> impl Fn(Request, Way) -> Pin<Box<dyn Future<Output = Answer> + Send>> + Send + Sync + 'static {
-    let gate = gate.clone();
+    let (gate, arrivals) = (gate.clone(), Arc::new(AtomicUsize::new(0)));
     move |request, way| {
-        let gate = gate.clone();
+        let (gate, arrivals) = (gate.clone(), arrivals.clone());
         Box::pin(async move {
-            if request.path.contains(part) {
-                gate.pass().await;
+            if !request.path.contains(part) {
+                return way.pass(&request).await;
             }
-            way.pass(&request).await
+            let turn = arrivals.fetch_add(1, Ordering::SeqCst) + 1;
+            gate.pass().await;
+            match arrivals.load(Ordering::SeqCst) == turn {
+                true => way.pass(&request).await,
+                false => Answer::json(503, "text/plain", &Value::Null),
+            }
         })
     }
 }
