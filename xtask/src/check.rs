@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::command::{self, Program};
+use crate::image;
 use crate::packages;
 use crate::report::{Outcome, Report};
 use crate::tools::{self, Tool};
@@ -29,6 +30,8 @@ pub(crate) enum Step {
     Tools,
     /// The two binaries build.
     Build,
+    /// The images that tests run in containers, where an engine answers.
+    Image,
     /// Unit, golden, tidy and integration tests.
     Test,
 }
@@ -45,6 +48,7 @@ pub(crate) fn run(only: &[Step]) -> Report {
             Step::Advisories => advisories(so_far),
             Step::Tools => packages::provide_for_tests(),
             Step::Build => cargo(&["build", "--locked", "-p", "vaned", "-p", "vane"]).into(),
+            Step::Image => image::provide_for_tests(),
             Step::Test => tests(so_far),
         });
     }
@@ -55,7 +59,7 @@ pub(crate) fn run(only: &[Step]) -> Report {
 }
 
 impl Step {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Fmt,
         Self::Clippy,
         Self::Docs,
@@ -63,6 +67,7 @@ impl Step {
         Self::Advisories,
         Self::Tools,
         Self::Build,
+        Self::Image,
         Self::Test,
     ];
 
@@ -80,16 +85,18 @@ impl Step {
             Self::Advisories => "advisories",
             Self::Tools => "tools",
             Self::Build => "build",
+            Self::Image => "image",
             Self::Test => "test",
         }
     }
 
-    /// The integration tests drive the two binaries and run other programs beside them, so wanting
-    /// tests means wanting these.
+    /// The integration tests drive the two binaries, in containers as well, and run other programs
+    /// beside them, so wanting tests means wanting these.
     fn is_wanted(self, only: &[Self]) -> bool {
         only.is_empty()
             || only.contains(&self)
-            || (matches!(self, Self::Tools | Self::Build) && only.contains(&Self::Test))
+            || (matches!(self, Self::Tools | Self::Build | Self::Image)
+                && only.contains(&Self::Test))
     }
 }
 
@@ -179,8 +186,9 @@ mod tests {
     }
 
     #[test]
-    fn asking_for_tests_asks_for_the_build_and_the_tools_too() {
+    fn asking_for_tests_asks_for_the_build_the_images_and_the_tools_too() {
         assert!(Step::Build.is_wanted(&[Step::Test]));
+        assert!(Step::Image.is_wanted(&[Step::Test]));
         assert!(Step::Tools.is_wanted(&[Step::Test]));
         assert!(!Step::Build.is_wanted(&[Step::Fmt]));
         assert!(!Step::Fmt.is_wanted(&[Step::Test]));

@@ -27,6 +27,26 @@ impl Default for Wanted {
     }
 }
 
+/// Builds both images as the tests of containers want them. Where no engine answers the step is
+/// skipped, as those tests are; where `VANE_TEST_REQUIRE_DOCKER` is 1 it fails, as they do.
+pub(crate) fn provide_for_tests() -> Outcome {
+    match docker::engine() {
+        Outcome::Failed(reason) => without_engine(reason, is_required()),
+        _ => run(&Wanted::default()).into_outcome(),
+    }
+}
+
+fn without_engine(reason: String, is_required: bool) -> Outcome {
+    match is_required {
+        true => Outcome::Failed(format!("{reason} (VANE_TEST_REQUIRE_DOCKER=1)")),
+        false => Outcome::Skipped(reason),
+    }
+}
+
+fn is_required() -> bool {
+    std::env::var_os("VANE_TEST_REQUIRE_DOCKER").is_some_and(|value| value == "1")
+}
+
 /// Builds both images, tries the product's, and holds it to [`MOST_BYTES`].
 pub(crate) fn run(wanted: &Wanted) -> Report {
     let mut report = Report::default();
@@ -136,6 +156,13 @@ mod tests {
         assert!(matches!(fits(20_000_000), Outcome::Passed));
         let reason = "the image has 20000001 bytes, and may have 20000000";
         assert!(matches!(fits(20_000_001), Outcome::Failed(said) if said == reason));
+    }
+
+    #[test]
+    fn without_an_engine_nothing_is_built_unless_there_has_to_be_one() {
+        assert!(matches!(without_engine("none".to_owned(), false), Outcome::Skipped(_)));
+        let said = without_engine("none".to_owned(), true);
+        assert!(matches!(said, Outcome::Failed(why) if why.contains("REQUIRE_DOCKER=1")));
     }
 
     #[test]

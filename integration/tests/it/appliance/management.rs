@@ -1,7 +1,7 @@
 use integration::load::{Mix, keep_alive_clients};
 use serde_json::json;
 
-use super::rig::{Daemon, Door, LIMIT, Rig, Settings, until_said};
+use super::rig::{Daemon, Door, LIMIT, Rig, Settings, saying, until_said};
 
 scenarios!(
     the_command_line_beside_the_daemon_shows_and_changes_it_under_load,
@@ -12,6 +12,7 @@ scenarios!(
 async fn the_command_line_beside_the_daemon_shows_and_changes_it_under_load<R: Rig>(rig: R) {
     let origin = rig.origin().await;
     rig.forwards("web", Door::Clear, &origin.url());
+    rig.says("side", Door::Side, "before");
     let daemon = rig.start(&Settings::default()).await;
     let load =
         keep_alive_clients(4, rig.v4(&daemon, Door::Clear).await, &Mix::new("a").get("/headers"));
@@ -34,14 +35,15 @@ async fn the_command_line_beside_the_daemon_shows_and_changes_it_under_load<R: R
     let requests = daemon.stats().await["requests"]["total"].clone();
     assert!(requests.as_u64() >= Some(20), "{requests}");
 
-    let mut side = rig.door(Door::Side).written;
-    side = json!({ "name": "side", "listen": side, "respond": { "body": "side" } });
-    rig.config().write("rules/side.json", &side.to_string());
+    // The watcher is not to be quicker than the plan.
+    let mut side = saying(&rig.door(Door::Side), "after");
+    side["name"] = json!("side");
+    rig.config().write_unseen("rules/side.json", &side.to_string());
     let plan = daemon.vane(&["plan"]).await;
     assert!(plan.status == 0 && plan.stdout.contains("side"), "{plan:?}");
     assert_eq!(0, daemon.vane(&["reload"]).await.status);
-    until_said(rig.v4(&daemon, Door::Side).await, "side").await;
-    rig.config().write("rules/side.json", "[]]");
+    until_said(rig.v4(&daemon, Door::Side).await, "after").await;
+    rig.config().write_unseen("rules/side.json", "[]]");
     for args in [&["reload"][..], &["check", &rig.directory()], &["cert", "renew", "nobody.test"]] {
         assert_eq!(1, daemon.vane(args).await.status, "{args:?}");
     }
