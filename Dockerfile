@@ -25,7 +25,7 @@ WORKDIR /etc/vaned
 VOLUME /var/lib/vaned
 EXPOSE 80/tcp 443/tcp 443/udp
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=10s --timeout=5s --start-period=10s --retries=3 CMD ["/usr/bin/vane", "ping"]
+HEALTHCHECK --interval=5s --timeout=5s --start-period=5s --retries=3 CMD ["/usr/bin/vane", "ping"]
 ENTRYPOINT ["/usr/bin/vaned"]
 
 ARG VERSION=0.1.0

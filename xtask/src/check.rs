@@ -30,8 +30,8 @@ pub(crate) enum Step {
     Tools,
     /// The two binaries build.
     Build,
-    /// The images that tests run in containers, where an engine answers.
-    Image,
+    /// The container images that tests start are built, where there is an engine.
+    Images,
     /// Unit, golden, tidy and integration tests.
     Test,
 }
@@ -48,7 +48,7 @@ pub(crate) fn run(only: &[Step]) -> Report {
             Step::Advisories => advisories(so_far),
             Step::Tools => packages::provide_for_tests(),
             Step::Build => cargo(&["build", "--locked", "-p", "vaned", "-p", "vane"]).into(),
-            Step::Image => image::provide_for_tests(),
+            Step::Images => image::provide_for_tests(),
             Step::Test => tests(so_far),
         });
     }
@@ -67,7 +67,7 @@ impl Step {
         Self::Advisories,
         Self::Tools,
         Self::Build,
-        Self::Image,
+        Self::Images,
         Self::Test,
     ];
 
@@ -85,18 +85,16 @@ impl Step {
             Self::Advisories => "advisories",
             Self::Tools => "tools",
             Self::Build => "build",
-            Self::Image => "image",
+            Self::Images => "images",
             Self::Test => "test",
         }
     }
 
-    /// The integration tests drive the two binaries, in containers as well, and run other programs
-    /// beside them, so wanting tests means wanting these.
+    /// The integration tests drive the two binaries, as processes and in containers, and run other
+    /// programs beside them, so wanting tests means wanting these.
     fn is_wanted(self, only: &[Self]) -> bool {
-        only.is_empty()
-            || only.contains(&self)
-            || (matches!(self, Self::Tools | Self::Build | Self::Image)
-                && only.contains(&Self::Test))
+        let is_for_tests = matches!(self, Self::Tools | Self::Build | Self::Images);
+        only.is_empty() || only.contains(&self) || (is_for_tests && only.contains(&Self::Test))
     }
 }
 
@@ -186,10 +184,10 @@ mod tests {
     }
 
     #[test]
-    fn asking_for_tests_asks_for_the_build_the_images_and_the_tools_too() {
+    fn asking_for_tests_asks_for_what_they_start_too() {
         assert!(Step::Build.is_wanted(&[Step::Test]));
-        assert!(Step::Image.is_wanted(&[Step::Test]));
         assert!(Step::Tools.is_wanted(&[Step::Test]));
+        assert!(Step::Images.is_wanted(&[Step::Test]));
         assert!(!Step::Build.is_wanted(&[Step::Fmt]));
         assert!(!Step::Fmt.is_wanted(&[Step::Test]));
     }

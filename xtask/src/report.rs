@@ -51,17 +51,6 @@ impl Report {
         self.skipped_tests = notes;
     }
 
-    /// What it comes to as a step of a longer run: failed with its failed steps, or passed.
-    pub(crate) fn into_outcome(self) -> Outcome {
-        let failed = self.lines.iter().filter(|line| matches!(line.outcome, Outcome::Failed(_)));
-        let reasons: Vec<_> =
-            failed.map(|line| format!("{}: {}", line.step, line.outcome.reason())).collect();
-        match reasons.is_empty() {
-            true => Outcome::Passed,
-            false => Outcome::Failed(reasons.join("; ")),
-        }
-    }
-
     /// Whether any step failed.
     pub(crate) fn failed(&self) -> bool {
         self.lines.iter().any(|line| matches!(line.outcome, Outcome::Failed(_)))
@@ -146,13 +135,6 @@ mod tests {
         assert!(three_outcomes().has_failed("clippy"));
         assert!(!three_outcomes().has_failed("fmt"));
         assert!(three_outcomes().has_skipped("advisories"));
-    }
-
-    #[test]
-    fn a_run_within_a_run_fails_with_the_steps_that_failed() {
-        let outcome = three_outcomes().into_outcome();
-        assert!(matches!(outcome, Outcome::Failed(why) if why == "clippy: exit status: 101"));
-        assert!(matches!(Report::default().into_outcome(), Outcome::Passed));
     }
 
     #[test]

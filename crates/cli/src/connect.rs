@@ -59,8 +59,8 @@ impl Context {
 
     /// Asks the daemon and answers its result as the daemon wrote it.
     ///
-    /// Questions are given up after ten seconds. Compiling and reloading wait for as long as the
-    /// daemon takes, because what they wait for may be another person's reload.
+    /// Questions are given up after ten seconds, a ping after three. Compiling and reloading wait
+    /// for as long as the daemon takes, because what they wait for may be another person's reload.
     ///
     /// # Errors
     /// Every [`ClientError`]. The details of a no are written to stdout if JSON is wanted.
@@ -88,6 +88,7 @@ impl Context {
         let client = Client::connect(&self.socket).await?;
         let mut client = match request {
             Request::Reload | Request::CompileDryRun(_) | Request::Plan(_) => client,
+            Request::Ping => client.with_limit(PING_LIMIT),
             _ => client.with_limit(QUESTION_LIMIT),
         };
         client.call(request.method(), request.params()).await
@@ -99,4 +100,6 @@ fn runtime() -> Result<Runtime, CommandError> {
     built.map_err(|error| CommandError::System("cannot start the runtime".to_owned(), error))
 }
 
+/// Less than what watches by `vane ping` waits for it, so that it is the one to say what is wrong.
+const PING_LIMIT: Duration = Duration::from_secs(3);
 const QUESTION_LIMIT: Duration = Duration::from_secs(10);

@@ -37,6 +37,16 @@ fn a_stale_socket_is_no_daemon() {
 }
 
 #[test]
+fn a_ping_that_is_not_answered_is_given_up_after_three_seconds() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("m.sock");
+    let _hung = UnixListener::bind(&path).unwrap();
+    let run = run(vane(&["ping"]).env("VANE_MGMT_UNIX", &path));
+    let expected = "error: the daemon did not answer `ping` within 3s\n";
+    assert_eq!((3, "", expected), (run.status, &*run.stdout, &*run.stderr));
+}
+
+#[test]
 fn a_refused_reload_has_status_one_and_says_what_is_wrong() {
     let daemon = refusing();
     let run = daemon.vane(&["reload"]);

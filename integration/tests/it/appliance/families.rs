@@ -117,12 +117,12 @@ async fn explicit_addresses_are_listened_on_alone<R: Rig>(rig: R) {
     let own = SocketAddr::new(rig.v4(&daemon, Door::Clear).await.ip(), OWN_PORT);
     assert_eq!(Some(Failure::Refused), RawClient::connect(own).await.err());
     rig.config().write_rule("own", alone(&own.to_string(), "own"));
-    assert_eq!(0, daemon.vane(&["reload"]).await.status);
+    daemon.reload().await;
     until_said(own, "own").await;
     let twin = daemon.twin(own).await;
     assert_eq!(Some(Failure::Refused), RawClient::connect(twin).await.err());
     rig.config().remove("rules/own.json");
-    assert_eq!(0, daemon.vane(&["reload"]).await.status);
+    daemon.reload().await;
     assert_eq!(Some(Failure::Refused), RawClient::connect(own).await.err());
 }
 

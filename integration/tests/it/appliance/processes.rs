@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::os::unix::process::ExitStatusExt;
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use integration::binary;
@@ -44,9 +44,9 @@ impl Processes {
         Self { config: ConfigDir::linked_entries(), place, ip: private_address(), held: None }
     }
 
-    fn spawn(&self, program: PathBuf, settings: &Settings) -> Process {
+    fn spawn(&self, program: &Path, settings: &Settings) -> Process {
         let (socket, state) = (self.place.path().join("m.sock"), self.place.path().join("state"));
-        let builder = Vaned::builder(&self.config).program(&program).management_at(&socket);
+        let builder = Vaned::builder(&self.config).program(program).management_at(&socket);
         let builder = builder.env("VANE_STATE_DIR", &state.to_string_lossy());
         let builder = builder.env("VANE_ACME_HTTP_PORT", &HTTP_PORT.to_string());
         let builder = settings.env.iter().fold(builder, |all, (name, value)| all.env(name, value));
@@ -97,11 +97,11 @@ impl Rig for Processes {
     }
 
     async fn launch(&self, settings: &Settings) -> Process {
-        self.spawn(binary::path("vaned"), settings)
+        self.spawn(&binary::path("vaned"), settings)
     }
 
     async fn start_again(&self, daemon: &mut Process) {
-        *daemon = self.spawn(binary::path("vaned"), &daemon.settings);
+        *daemon = self.spawn(&binary::path("vaned"), &daemon.settings);
         daemon.ready().await;
     }
 
@@ -110,7 +110,7 @@ impl Rig for Processes {
         assert_eq!(0, daemon.stop(LIMIT).await);
         let program = self.place.path().join("vaned");
         std::fs::copy(binary::path("vaned"), &program).unwrap();
-        let mut daemon = self.spawn(program, &daemon.settings);
+        let mut daemon = self.spawn(&program, &daemon.settings);
         daemon.ready().await;
         daemon
     }

@@ -157,6 +157,12 @@ pub(super) trait Daemon {
         self.json(&["stats"]).await
     }
 
+    /// Has it reload, which is not to be refused.
+    async fn reload(&self) {
+        let output = self.vane(&["reload"]).await;
+        assert_eq!(0, output.status, "{output:?}");
+    }
+
     /// The listeners as it reports them.
     async fn listeners(&self) -> Vec<Value> {
         self.json(&["get", "listeners"]).await["listeners"].as_array().cloned().unwrap()
