@@ -1,12 +1,13 @@
 use std::net::SocketAddr;
 
 use integration::failure::Failure;
+use integration::http_origin::HttpOrigin;
 use integration::load::{Mix, keep_alive_clients};
 use integration::raw_client::RawClient;
 use serde_json::{Value, json};
 
 use super::containers::Containers;
-use super::rig::{Address, Daemon, Door, LIMIT, Rig, Settings, said, saying, until_said};
+use super::rig::{Daemon, Door, LIMIT, Rig, Settings, said};
 
 scenarios!(
     a_port_alone_serves_both_families_by_their_own_addresses,
@@ -49,14 +50,14 @@ async fn a_port_alone_serves_both_families_by_their_own_addresses<R: Rig>(rig: R
     assert!(locals.into_iter().all(own), "{from:?}");
 }
 
-/// S21. S18. Nothing is said about it, and nobody listens there.
+/// S21. S18. Nothing is said about it, and nobody listens there; what is sent to the other arrives.
 async fn a_suppressed_family_is_not_listened_on<R: Rig>(rig: R) {
-    let port = rig.port_alone();
-    rig.config().write_rule("web", saying(&port, "kept"));
+    let (origin, port) = (rig.origin().await, rig.port_alone());
+    rig.config().write_rule("web", json!({ "listen": port.written, "forward": origin.url() }));
     for (variable, kept) in [("VANE_BIND_IPV4", &port.v6), ("VANE_BIND_IPV6", &port.v4)] {
         let mut daemon = rig.start(&Settings::default().env(variable, "0")).await;
         let addr = daemon.at(kept).await;
-        assert_eq!("kept", said(addr).await);
+        served(addr, &origin).await;
         let twin = daemon.twin(addr).await;
         assert_eq!(Some(Failure::Refused), RawClient::connect(twin).await.err(), "{twin}");
         assert_eq!(1, daemon.listeners().await.len());
@@ -103,27 +104,27 @@ async fn a_kernel_without_one_family_costs_one_warning<R: Rig>(mut rig: R) {
 /// S21. S17. S14. One rule for each family, then one for a single address, added by a reload and taken
 /// away again.
 async fn explicit_addresses_are_listened_on_alone<R: Rig>(rig: R) {
+    let (four, six, own) = (rig.origin().await, rig.origin().await, rig.origin().await);
     let port = rig.port_alone();
-    let alone = |listen: &str, text: &str| {
-        let address = Address { written: json!(listen), ..port.clone() };
-        saying(&address, text)
-    };
-    rig.config().write_rule("four", alone(&port.v4, "four"));
-    rig.config().write_rule("six", alone(&port.v6, "six"));
+    let alone =
+        |listen: &str, origin: &HttpOrigin| json!({ "listen": listen, "forward": origin.url() });
+    rig.config().write_rule("four", alone(&port.v4, &four));
+    rig.config().write_rule("six", alone(&port.v6, &six));
     rig.says("clear", Door::Clear, "clear");
     let daemon = rig.start(&Settings::default()).await;
-    assert_eq!("four", said(daemon.at(&port.v4).await).await);
-    assert_eq!("six", said(daemon.at(&port.v6).await).await);
-    let own = SocketAddr::new(rig.v4(&daemon, Door::Clear).await.ip(), OWN_PORT);
-    assert_eq!(Some(Failure::Refused), RawClient::connect(own).await.err());
-    rig.config().write_rule("own", alone(&own.to_string(), "own"));
+    served(daemon.at(&port.v4).await, &four).await;
+    served(daemon.at(&port.v6).await, &six).await;
+    let addr = SocketAddr::new(rig.v4(&daemon, Door::Clear).await.ip(), OWN_PORT);
+    assert_eq!(Some(Failure::Refused), RawClient::connect(addr).await.err());
+    rig.config().write_rule("own", alone(&addr.to_string(), &own));
     daemon.reload().await;
-    until_said(own, "own").await;
-    let twin = daemon.twin(own).await;
+    served(addr, &own).await;
+    let twin = daemon.twin(addr).await;
     assert_eq!(Some(Failure::Refused), RawClient::connect(twin).await.err());
     rig.config().remove("rules/own.json");
     daemon.reload().await;
-    assert_eq!(Some(Failure::Refused), RawClient::connect(own).await.err());
+    assert_eq!(Some(Failure::Refused), RawClient::connect(addr).await.err());
+    assert_eq!((1, 1, 1), (four.count(), six.count(), own.count()));
 }
 
 /// S21. S19. A kernel that knows IPv6 and gives no address of it, as many hosts have it, is no reason
@@ -136,6 +137,14 @@ async fn a_container_without_an_address_of_ipv6_serves_ipv4_in_silence() {
     let daemon = rig.start(&Settings::default()).await;
     assert_eq!("four", said(rig.v4(&daemon, Door::Clear).await).await);
     assert_eq!(Vec::<String>::new(), loud(&daemon).await);
+}
+
+/// One request, which this very origin answers.
+async fn served(addr: SocketAddr, origin: &HttpOrigin) {
+    let before = origin.count();
+    let mut client = RawClient::connect(addr).await.unwrap_or_else(|why| panic!("{addr}: {why}"));
+    assert_eq!(200, client.get("/headers", "a").await.unwrap().status, "{addr}");
+    assert_eq!(before + 1, origin.count(), "{addr}");
 }
 
 /// The warnings and errors of the log.

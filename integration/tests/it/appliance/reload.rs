@@ -14,31 +14,34 @@ scenarios!(
     reloads_of_every_kind_lose_nothing,
 );
 
-/// S21. S9. A file written in place, one renamed over, a link swapped, SIGHUP, and `vane reload`.
+/// S21. S9. A file written in place, one renamed over, a link swapped, SIGHUP, and `vane reload`; all
+/// under load.
 async fn each_way_to_ask_for_a_reload_is_one<R: Rig>(rig: R) {
-    let rule = |text: &str| named(saying(&rig.door(Door::Clear), text)).to_string();
-    rig.says("web", Door::Clear, "0");
+    let origin = rig.origin().await;
+    rig.forwards("web", Door::Clear, &origin.url());
+    rig.says("side", Door::Side, "0");
+    let rule = |text: &str| side(saying(&rig.door(Door::Side), text)).to_string();
     let daemon = rig.start(&Settings::default()).await;
-    let web = rig.v4(&daemon, Door::Clear).await;
-    let trigger = async || daemon.stats().await["last_reload"]["trigger"].clone();
-    until_said(web, "0").await;
-
-    rig.says("web", Door::Clear, "written");
-    until_said(web, "written").await;
-    assert_eq!("watch", trigger().await);
-    rig.config().replace_by_rename("rules/web.json", &rule("renamed"));
-    until_said(web, "renamed").await;
-    rig.config().swap(|tree| tree.write("rules/web.json", &rule("swapped")));
-    until_said(web, "swapped").await;
-
-    rig.config().write_unseen("rules/web.json", &rule("signalled"));
+    let load = traffic(rig.v4(&daemon, Door::Clear).await);
+    let serves = async |text: &str, trigger: &str| {
+        until_said(rig.v4(&daemon, Door::Side).await, text).await;
+        assert_eq!(trigger, daemon.stats().await["last_reload"]["trigger"], "{text}");
+        load.more_answers(20).await;
+    };
+    serves("0", "boot").await;
+    rig.says("side", Door::Side, "written");
+    serves("written", "watch").await;
+    rig.config().replace_by_rename("rules/side.json", &rule("renamed"));
+    serves("renamed", "watch").await;
+    rig.config().swap(|tree| tree.write("rules/side.json", &rule("swapped")));
+    serves("swapped", "watch").await;
+    rig.config().write_unseen("rules/side.json", &rule("signalled"));
     daemon.signal(Signal::HUP).await;
-    until_said(web, "signalled").await;
-    assert_eq!("sighup", trigger().await);
-    rig.config().write_unseen("rules/web.json", &rule("asked for"));
-    let reload = daemon.json(&["reload"]).await;
-    assert_eq!((json!("installed"), json!("manage")), (reload["outcome"].clone(), trigger().await));
-    until_said(web, "asked for").await;
+    serves("signalled", "sighup").await;
+    rig.config().write_unseen("rules/side.json", &rule("asked for"));
+    assert_eq!("installed", daemon.json(&["reload"]).await["outcome"]);
+    serves("asked for", "manage").await;
+    assert_eq!(counted(&load.stop().await), origin.count());
 }
 
 /// S21. S9. Whoever asks is told why with a status that says no, and what served goes on under load.
@@ -69,9 +72,6 @@ async fn a_reload_that_is_refused_keeps_serving<R: Rig>(rig: R) {
 /// what was sent was answered, once, and arrived; old generations are gone in the end.
 async fn reloads_of_every_kind_lose_nothing<R: Rig>(rig: R) {
     let (web, sockets) = (rig.origin().await, rig.origin().await);
-    let write = |round: u64| {
-        rig.config().replace_by_rename("rules/web.json", &rules(&rig, &web, &sockets, round));
-    };
     rig.config().write("rules/web.json", &rules(&rig, &web, &sockets, 0));
     let daemon = rig.start(&Settings::default()).await;
     let (v4, v6) = (rig.v4(&daemon, Door::Clear).await, rig.v6(&daemon, Door::Clear).await);
@@ -81,10 +81,14 @@ async fn reloads_of_every_kind_lose_nothing<R: Rig>(rig: R) {
     let messages = websocket_clients(6, v4, "/ws", &mix);
     messages.more_answers(12).await;
     for round in 1..=RELOADS {
-        write(round);
+        let text = rules(&rig, &web, &sockets, round);
         match round % 3 {
-            0 => daemon.signal(Signal::HUP).await,
-            1 => daemon.reload().await,
+            0 => rig.config().swap(|tree| tree.write("rules/web.json", &text)),
+            _ => rig.config().replace_by_rename("rules/web.json", &text),
+        }
+        match round % 3 {
+            1 => daemon.signal(Signal::HUP).await,
+            2 => daemon.reload().await,
             _ => {}
         }
         let serves = round.to_string();
@@ -111,13 +115,11 @@ async fn reloads_of_every_kind_lose_nothing<R: Rig>(rig: R) {
 fn rules<R: Rig>(rig: &R, web: &HttpOrigin, sockets: &HttpOrigin, round: u64) -> String {
     let listen = rig.door(Door::Clear).written;
     let mark = json!([{ "response_headers": { "set": { "X-Round": round.to_string() } } }]);
-    let mut side = saying(&rig.door(Door::Side), &round.to_string());
-    side["name"] = json!("side");
     let mut rules = vec![
         json!({ "name": "web", "listen": listen, "use": mark, "forward": web.url() }),
         json!({ "name": format!("sockets{}", round % 2), "listen": listen,
             "match": { "http.path": { "prefix": "/ws" } }, "forward": sockets.url() }),
-        side,
+        side(saying(&rig.door(Door::Side), &round.to_string())),
     ];
     for number in 0..round % 4 {
         rules.push(json!({ "name": format!("extra{number}"), "listen": listen,
@@ -142,8 +144,8 @@ fn counted(tally: &Tally) -> u64 {
     tally.sent
 }
 
-fn named(mut rule: Value) -> Value {
-    rule["name"] = json!("web");
+fn side(mut rule: Value) -> Value {
+    rule["name"] = json!("side");
     rule
 }
 
