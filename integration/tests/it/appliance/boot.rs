@@ -1,8 +1,9 @@
 use integration::raw_client::RawClient;
 use serde_json::json;
 
-use super::containers::Containers;
-use super::rig::{Daemon, Door, LIMIT, Rig, Settings, said};
+use super::containers::{Containers, Terms};
+use super::rig::{Authority, Daemon, Door, LIMIT, Rig, Settings, loud, said};
+use super::site::Site;
 
 scenarios!(
     a_whole_configuration_serves_what_it_says,
@@ -64,4 +65,21 @@ async fn the_image_serves_as_it_comes() {
     daemon.until_logged(&["serving http://"]).await;
     assert_eq!(0, daemon.vane(&["ping"]).await.status);
     assert_eq!(0, daemon.stop(LIMIT).await);
+}
+
+/// S21. S20. With as little as an engine can give, and as a user whom the image does not know: it
+/// listens on the usual ports, keeps its state, reloads, and says nothing of what it may not do.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_image_works_with_the_least_rights_and_as_any_user() {
+    let Some(rig) = Containers::new().await else { return };
+    let rig = rig.on(Terms::Least);
+    let origin = rig.origin().await;
+    let Some(mut site) = Site::issued(&rig, &origin.url()).await else { return };
+    let client = site.authority.client().await;
+    site.visit(&rig, &client).await;
+    assert_eq!(0, site.daemon.stop(LIMIT).await);
+    rig.start_again(&mut site.daemon).await;
+    assert!(site.visit(&rig, &client).await.resumed);
+    assert_eq!((2, 1), (origin.count(), site.authority.orders().await));
+    assert_eq!(Vec::<String>::new(), loud(&site.daemon).await);
 }

@@ -1,6 +1,7 @@
 //! The appliance as containers of the shipped image, on a network of both families that is the
 //! test's own. The test is the network's gateway: origins listen there, and clients come from there.
 
+use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
@@ -22,7 +23,7 @@ use super::rig::{Address, Daemon, Door, LIMIT, Rig, Settings};
 /// The place: a network, a volume for the state, and a directory that is mounted for reading.
 pub(super) struct Containers {
     config: ConfigDir,
-    ipv6: Ipv6,
+    terms: Terms,
     next: Tag,
     volume: Volume,
     network: Network,
@@ -30,13 +31,35 @@ pub(super) struct Containers {
     image: String,
 }
 
-/// What the kernel has for a container.
-enum Ipv6 {
+/// What a container is allowed and given.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Terms {
     Usual,
-    /// No such sockets.
-    Unknown,
-    /// Sockets, and no addresses.
-    Off,
+    /// No capability and no way to one, nothing to write to but the state and a directory in memory,
+    /// and a user that the image does not know.
+    Least,
+    /// A kernel built without IPv6: there are no such sockets (socket(2), EAFNOSUPPORT).
+    NoIpv6Sockets,
+    /// Sockets of IPv6, and no address of it, not even loopback.
+    NoIpv6Addresses,
+}
+
+impl Terms {
+    fn shape(self, host: &mut HostConfig) {
+        // Nobody comes through the ports of the host.
+        host.publish_all_ports = Some(false);
+        match self {
+            Self::Usual => {}
+            Self::Least => {
+                host.readonly_rootfs = Some(true);
+                host.cap_drop = Some(vec!["ALL".to_owned()]);
+                host.security_opt = Some(vec!["no-new-privileges".to_owned()]);
+                host.tmpfs = one("/run/vaned", "");
+            }
+            Self::NoIpv6Sockets => host.security_opt = Some(vec![no_ipv6_sockets()]),
+            Self::NoIpv6Addresses => host.sysctls = one("net.ipv6.conf.all.disable_ipv6", "1"),
+        }
+    }
 }
 
 /// A daemon in a container.
@@ -56,7 +79,7 @@ impl Containers {
         let volume = Volume::create(&engine).await;
         let next = Tag::create(&engine, &image).await;
         let config = ConfigDir::linked_entries();
-        Some(Self { config, ipv6: Ipv6::Usual, next, volume, network, engine, image })
+        Some(Self { config, terms: Terms::Usual, next, volume, network, engine, image })
     }
 
     /// A container of the image as it comes, with nothing mounted and nothing set.
@@ -65,9 +88,10 @@ impl Containers {
         self.contain(GenericImage::new(name, tag).into(), Settings::default()).await
     }
 
-    /// The containers to come have no address of IPv6, not even their own loopback.
-    pub(super) fn switch_ipv6_off(&mut self) {
-        self.ipv6 = Ipv6::Off;
+    /// The terms of the containers to come.
+    pub(super) fn on(mut self, terms: Terms) -> Self {
+        self.terms = terms;
+        self
     }
 
     async fn run(&self, image: (&str, &str), settings: &Settings) -> ContainedDaemon {
@@ -79,15 +103,6 @@ impl Containers {
             .env
             .iter()
             .fold(request, |all, (name, value)| all.with_env_var(name.clone(), value.clone()));
-        let request = match self.ipv6 {
-            Ipv6::Usual => request,
-            Ipv6::Unknown => request.with_security_opt(format!("seccomp={}", without_ipv6())),
-            Ipv6::Off => request.with_host_config_modifier(|host| {
-                let off = ("net.ipv6.conf.all.disable_ipv6".to_owned(), "1".to_owned());
-                host.sysctls.get_or_insert_default().extend([off]);
-                unpublished(host);
-            }),
-        };
         self.contain(request, settings.clone()).await
     }
 
@@ -96,10 +111,11 @@ impl Containers {
         request: ContainerRequest<GenericImage>,
         settings: Settings,
     ) -> ContainedDaemon {
-        // Nobody comes through the ports of the host.
-        let request = match request.host_config_modifier() {
-            Some(_) => request,
-            None => request.with_host_config_modifier(unpublished),
+        let terms = self.terms;
+        let request = request.with_host_config_modifier(move |host| terms.shape(host));
+        let request = match terms {
+            Terms::Least => request.with_user("12345:0"),
+            Terms::Usual | Terms::NoIpv6Sockets | Terms::NoIpv6Addresses => request,
         };
         let container = Container::start("vaned", (&self.engine, &self.network), request).await;
         ContainedDaemon { container, neighbour: self.network.v6, settings }
@@ -132,7 +148,7 @@ impl Rig for Containers {
     }
 
     fn take_ipv6_away(&mut self) {
-        self.ipv6 = Ipv6::Unknown;
+        self.terms = Terms::NoIpv6Sockets;
     }
 
     fn directory(&self) -> String {
@@ -241,9 +257,8 @@ pub(super) fn split(image: &str) -> (&str, &str) {
     tagged.unwrap_or((image, "latest"))
 }
 
-/// Nobody comes through the ports of the host.
-fn unpublished(host: &mut HostConfig) {
-    host.publish_all_ports = Some(false);
+fn one(key: &str, value: &str) -> Option<HashMap<String, String>> {
+    Some(HashMap::from([(key.to_owned(), value.to_owned())]))
 }
 
 fn port_alone(port: u16) -> Address {
@@ -254,12 +269,13 @@ fn port_alone(port: u16) -> Address {
     }
 }
 
-/// A kernel built without IPv6: there are no such sockets (socket(2), EAFNOSUPPORT).
-fn without_ipv6() -> String {
+/// A filter that refuses sockets of one family and nothing else.
+fn no_ipv6_sockets() -> String {
     let family = json!({ "index": 0, "value": 10, "op": "SCMP_CMP_EQ" });
     let refused = json!({ "names": ["socket"], "action": "SCMP_ACT_ERRNO", "errnoRet": 97,
         "args": [family] });
-    json!({ "defaultAction": "SCMP_ACT_ALLOW", "syscalls": [refused] }).to_string()
+    let filter = json!({ "defaultAction": "SCMP_ACT_ALLOW", "syscalls": [refused] });
+    format!("seccomp={filter}")
 }
 
 const CONFIG: &str = "/etc/vaned";

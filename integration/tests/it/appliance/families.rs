@@ -6,8 +6,8 @@ use integration::load::{Mix, keep_alive_clients};
 use integration::raw_client::RawClient;
 use serde_json::{Value, json};
 
-use super::containers::Containers;
-use super::rig::{Daemon, Door, LIMIT, Rig, Settings, said};
+use super::containers::{Containers, Terms};
+use super::rig::{Daemon, Door, LIMIT, Rig, Settings, loud, said};
 
 scenarios!(
     a_port_alone_serves_both_families_by_their_own_addresses,
@@ -131,8 +131,8 @@ async fn explicit_addresses_are_listened_on_alone<R: Rig>(rig: R) {
 /// to say anything.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_container_without_an_address_of_ipv6_serves_ipv4_in_silence() {
-    let Some(mut rig) = Containers::new().await else { return };
-    rig.switch_ipv6_off();
+    let Some(rig) = Containers::new().await else { return };
+    let rig = rig.on(Terms::NoIpv6Addresses);
     rig.says("web", Door::Clear, "four");
     let daemon = rig.start(&Settings::default()).await;
     assert_eq!("four", said(rig.v4(&daemon, Door::Clear).await).await);
@@ -145,16 +145,6 @@ async fn served(addr: SocketAddr, origin: &HttpOrigin) {
     let mut client = RawClient::connect(addr).await.unwrap_or_else(|why| panic!("{addr}: {why}"));
     assert_eq!(200, client.get("/headers", "a").await.unwrap().status, "{addr}");
     assert_eq!(before + 1, origin.count(), "{addr}");
-}
-
-/// The warnings and errors of the log.
-async fn loud<D: Daemon>(daemon: &D) -> Vec<String> {
-    let lines = daemon.log_lines().await.into_iter();
-    let is_loud = |line: &String| {
-        let parsed: Value = serde_json::from_str(line).unwrap_or_default();
-        parsed["level"] == "WARN" || parsed["level"] == "ERROR"
-    };
-    lines.filter(is_loud).collect()
 }
 
 /// On an address that is the daemon's alone.

@@ -301,6 +301,16 @@ pub(super) async fn until_said(addr: SocketAddr, text: &str) {
     .await;
 }
 
+/// The warnings and errors of the log.
+pub(super) async fn loud<D: Daemon>(daemon: &D) -> Vec<String> {
+    let lines = daemon.log_lines().await.into_iter();
+    let is_loud = |line: &String| {
+        let parsed: Value = serde_json::from_str(line).unwrap_or_default();
+        parsed["level"] == "WARN" || parsed["level"] == "ERROR"
+    };
+    lines.filter(is_loud).collect()
+}
+
 /// Long enough for anything on one machine.
 pub(super) const LIMIT: Duration = Duration::from_secs(30);
 const READY_LIMIT: Duration = Duration::from_secs(60);
