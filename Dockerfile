@@ -9,7 +9,6 @@
 ARG BUILDER=rust:1.95.0-bookworm
 
 FROM ${BUILDER} AS build
-ARG PROFILE=release
 WORKDIR /src/vane
 COPY . .
 RUN ["sh", "container/root.sh", "/image"]

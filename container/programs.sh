@@ -2,14 +2,13 @@
 # Builds both programs as an image wants them, static and without symbols, on the host as in the
 # Dockerfile's build stage:
 #
-#   container/programs.sh PROFILE DIR
+#   container/programs.sh DIR
 #
 # Proc macros cannot be static, hence `--target`. Packed relocations spare half a megabyte. The paths of
-# this machine are replaced, so that two machines build the same.
+# this machine do not get into the programs.
 set -eu
 
-profile=$1
-programs=$(mkdir -p "$2" && cd "$2" && pwd)
+programs=$(mkdir -p "$1" && cd "$1" && pwd)
 cd "$(dirname "$0")/.."
 
 target=$(uname -m)-unknown-linux-gnu
@@ -17,8 +16,8 @@ cargo_home=${CARGO_HOME:-$HOME/.cargo}
 export RUSTFLAGS="-C target-feature=+crt-static -C link-arg=-Wl,-z,pack-relative-relocs \
 --remap-path-prefix=$PWD=/src/vane --remap-path-prefix=$cargo_home=/src/cargo"
 
-cargo build --locked --profile "$profile" --target "$target" -p vaned -p vane \
-    --config "profile.$profile.debug=false" --config "profile.$profile.strip=true"
+cargo build --locked --release --target "$target" -p vaned -p vane \
+    --config profile.release.debug=false --config profile.release.strip=true
 
-built=${CARGO_TARGET_DIR:-target}/$target/$profile
+built=${CARGO_TARGET_DIR:-target}/$target/release
 cp "$built/vaned" "$built/vane" "$programs/"

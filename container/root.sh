@@ -11,7 +11,11 @@ cd "$(dirname "$0")/.."
 
 programs=prebuilt
 if [ ! -e $programs/vaned ]; then
-    sh container/programs.sh "$PROFILE" $programs
+    # A layer is kept as a whole, so what is only on the way to the programs must not stay in it.
+    CARGO_TARGET_DIR=$(mktemp -d)
+    export CARGO_TARGET_DIR
+    sh container/programs.sh $programs
+    rm -rf "$CARGO_TARGET_DIR"
 fi
 roots=$programs/roots
 if [ ! -e $roots ]; then

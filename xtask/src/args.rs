@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::check::Step;
-use crate::image::Wanted;
+use crate::image;
 
 /// One task with its settings.
 #[derive(Debug, PartialEq, Eq)]
@@ -18,8 +18,8 @@ pub(crate) enum Task {
     Bench,
     /// Build a package for Debian.
     Deb,
-    /// Build the container image.
-    Image(Wanted),
+    /// Build the container image under that name.
+    Image { tag: String },
 }
 
 /// A command line that names no task, or a task with settings it does not have.
@@ -83,17 +83,14 @@ fn parse_fuzz(mut args: impl Iterator<Item = String>) -> Result<Task, UsageError
 }
 
 fn parse_image(mut args: impl Iterator<Item = String>) -> Result<Task, UsageError> {
-    let mut wanted = Wanted::default();
+    let mut tag = image::PRODUCT.to_owned();
     while let Some(option) = args.next() {
-        match option.as_str() {
-            "--release" => wanted.release = true,
-            "--tag" => {
-                wanted.tag = args.next().ok_or(UsageError::MissingValue { option: "--tag" })?;
-            }
-            _ => return Err(UsageError::UnknownOption { task: "image", option }),
+        if option != "--tag" {
+            return Err(UsageError::UnknownOption { task: "image", option });
         }
+        tag = args.next().ok_or(UsageError::MissingValue { option: "--tag" })?;
     }
-    Ok(Task::Image(wanted))
+    Ok(Task::Image { tag })
 }
 
 impl fmt::Display for UsageError {
@@ -124,10 +121,8 @@ usage: cargo xtask <task>
   fuzz [--seconds N]       run every target under fuzz/fuzz_targets for N seconds (60)
   bench                    measure what a compile, a walk and a proxied request cost
   deb                      build a package for Debian below target/debian
-  image [--tag NAME] [--release]
-                           build the container image, named vane:dev or NAME, and
-                           vane-pebble:local for tests; no registry is asked
-                           --release: optimised as it is shipped, minutes longer
+  image [--tag NAME]       build the container image, vane:dev unless named, and for tests
+                           vane-pebble:local; asks no registry
 ";
 
 const DEFAULT_FUZZ_SECONDS: u32 = 60;
@@ -175,11 +170,11 @@ mod tests {
     }
 
     #[test]
-    fn an_image_has_a_name_and_is_optimised_on_demand() {
-        assert_eq!(read("image"), Ok(Task::Image(Wanted::default())));
-        let wanted = Wanted { tag: "vane:1".to_owned(), release: true };
-        assert_eq!(read("image --release --tag vane:1"), Ok(Task::Image(wanted)));
+    fn an_image_may_be_named() {
+        assert_eq!(read("image"), Ok(Task::Image { tag: "vane:dev".to_owned() }));
+        assert_eq!(read("image --tag vane:1"), Ok(Task::Image { tag: "vane:1".to_owned() }));
         assert_eq!(read("image --tag"), Err(UsageError::MissingValue { option: "--tag" }));
+        assert!(matches!(read("image vane:1"), Err(UsageError::UnknownOption { .. })));
     }
 
     fn read(line: &str) -> Result<Task, UsageError> {

@@ -31,7 +31,7 @@ fn main() -> ExitCode {
         Ok(Task::Test { only }) => finish(&check::run(&only)),
         Ok(Task::Bench) => finish(&bench::run()),
         Ok(Task::Deb) => finish(&deb::run()),
-        Ok(Task::Image(wanted)) => finish(&image::run(&wanted)),
+        Ok(Task::Image { tag }) => finish(&image::run(&tag)),
         Ok(Task::Fuzz { seconds }) => finish(&fuzz::run(seconds)),
         Err(error) => {
             command::say(&format!("error: {error}\n\n{}", args::USAGE));

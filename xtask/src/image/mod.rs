@@ -12,37 +12,25 @@ use crate::command::{self, Program};
 use crate::packages::{self, Package};
 use crate::report::{Outcome, Report};
 
-/// What to build.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Wanted {
-    /// The name of the product's image.
-    pub(crate) tag: String,
-    /// Whether the programs are optimised as they are released, which takes minutes longer.
-    pub(crate) release: bool,
-}
-
-impl Default for Wanted {
-    fn default() -> Self {
-        Self { tag: "vane:dev".to_owned(), release: false }
-    }
-}
+/// The name that the product's image has unless another is given, and that tests know.
+pub(crate) const PRODUCT: &str = "vane:dev";
 
 /// Builds both images, tries the product's, and holds it to [`MOST_BYTES`].
-pub(crate) fn run(wanted: &Wanted) -> Report {
+pub(crate) fn run(tag: &str) -> Report {
     let mut report = Report::default();
     report.step("packages", |_| packages());
     report.step("engine", |_| docker::engine());
     if report.failed() {
         return report;
     }
-    report.step("programs", |_| programs(wanted));
+    report.step("programs", |_| programs());
     report.step("builder", |_| builder());
     if !report.failed() {
-        report.step("image", |_| image(wanted));
+        report.step("image", |_| image(tag));
     }
     if !report.failed() {
-        report.step("try", |_| docker::tries(&wanted.tag, &["--check"]).into());
-        report.step("size", |_| size(&wanted.tag));
+        report.step("try", |_| docker::tries(tag, &["--check"]).into());
+        report.step("size", |_| size(tag));
     }
     report.step("example", |_| docker::reads("examples/compose/compose.yaml"));
     report.step("pebble", |_| pebble());
@@ -55,7 +43,7 @@ pub(crate) fn provide_for_tests() -> Outcome {
     if let Outcome::Failed(reason) = docker::engine() {
         return without_engine(reason, is_required());
     }
-    match run(&Wanted::default()).failed() {
+    match run(PRODUCT).failed() {
         false => Outcome::Passed,
         true => Outcome::Failed("an image cannot be built, see above".to_owned()),
     }
@@ -77,13 +65,8 @@ fn packages() -> Outcome {
 }
 
 /// With the script that the Dockerfile has for it where it builds from source.
-fn programs(wanted: &Wanted) -> Outcome {
-    let profile = if wanted.release { "release" } else { "fast" };
-    let programs = context::programs();
-    Program::new("sh")
-        .args([Path::new("container/programs.sh"), Path::new(profile), &programs])
-        .run()
-        .into()
+fn programs() -> Outcome {
+    Program::new("sh").args([Path::new("container/programs.sh"), &context::programs()]).run().into()
 }
 
 /// An image with a shell, for the Dockerfile's build stage.
@@ -98,13 +81,13 @@ fn builder() -> Outcome {
     }
 }
 
-fn image(wanted: &Wanted) -> Outcome {
+fn image(tag: &str) -> Outcome {
     let context = match context::product() {
         Ok(context) => context,
         Err(error) => return Outcome::Failed(error.to_string()),
     };
     let arguments = [format!("BUILDER={BUILDER}"), format!("REVISION={}", revision())];
-    docker::build("Dockerfile", &wanted.tag, &arguments, &context).into()
+    docker::build("Dockerfile", tag, &arguments, &context).into()
 }
 
 /// The commit that is built, or that it is not known.
@@ -133,6 +116,10 @@ fn fits(bytes: u64) -> Outcome {
 }
 
 fn pebble() -> Outcome {
+    let lacking = packages::provide(&[&packages::PEBBLE]);
+    if !lacking.is_empty() {
+        return Outcome::Skipped(packages::line_to_type(&lacking));
+    }
     match context::pebble() {
         Ok(context) => docker::build("container/pebble/Dockerfile", PEBBLE, &[], &context).into(),
         Err(error) => Outcome::Failed(error.to_string()),
