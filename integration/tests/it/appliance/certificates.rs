@@ -16,7 +16,7 @@ async fn a_site_is_proven_by_http_01_over_a_reload_and_a_restart<R: Rig>(rig: R)
     let Some(authority) = rig.authority(None).await else { return };
     let site = Site::with(&rig, authority).await;
     site.point_to_daemon(&rig).await;
-    proven(rig, site, json!({ "challenge": "http-01" })).await;
+    proven(&rig, site, json!({ "challenge": "http-01" })).await;
 }
 
 /// S21. S4.
@@ -24,7 +24,7 @@ async fn a_site_is_proven_by_tls_alpn_01_over_a_reload_and_a_restart<R: Rig>(rig
     let Some(authority) = rig.authority(None).await else { return };
     let site = Site::with(&rig, authority).await;
     site.point_to_daemon(&rig).await;
-    proven(rig, site, json!({ "challenge": "tls-alpn-01" })).await;
+    proven(&rig, site, json!({ "challenge": "tls-alpn-01" })).await;
 }
 
 /// S21. S4. By dynamic updates of a name server.
@@ -35,18 +35,18 @@ async fn a_site_is_proven_by_dns_01_over_a_reload_and_a_restart<R: Rig>(rig: R) 
     let key = KEYS[0];
     let dns = json!({ "rfc2136": { "server": server.addr(), "key_name": key.name,
         "key_secret": key.secret, "key_algorithm": key.algorithm } });
-    proven(rig, site, json!({ "challenge": "dns-01", "dns": dns })).await;
+    proven(&rig, site, json!({ "challenge": "dns-01", "dns": dns })).await;
     let left = server.texts(&format!("_acme-challenge.{NAME}")).await;
     assert!(left.is_empty(), "{left:?}");
 }
 
 /// Reloads and restarts the daemon when the authority is about to validate: the same order leads to
 /// the certificate. Then it serves over a reload without a loss, and over a restart without an order.
-async fn proven<R: Rig>(rig: R, mut site: Site<R>, acme: Value) {
+async fn proven<R: Rig>(rig: &R, mut site: Site<R>, acme: Value) {
     let origin = rig.origin().await;
-    validated_late(&rig, &mut site, (acme, &origin.url())).await;
+    validated_late(rig, &mut site, (acme, &origin.url())).await;
     let client = site.authority.client().await;
-    let leaf = site.visit(&rig, &client).await.leaf;
+    let leaf = site.visit(rig, &client).await.leaf;
     assert_eq!(vec![NAME], leaf.names);
 
     let secure = rig.v4(&site.daemon, Door::Secure).await;
@@ -61,7 +61,7 @@ async fn proven<R: Rig>(rig: R, mut site: Site<R>, acme: Value) {
 
     assert_eq!(0, site.daemon.stop(LIMIT).await);
     rig.start_again(&mut site.daemon).await;
-    assert_eq!(leaf, site.visit(&rig, &client).await.leaf);
+    assert_eq!(leaf, site.visit(rig, &client).await.leaf);
     assert_eq!(1, site.authority.orders().await);
 }
 
