@@ -14,6 +14,7 @@ use serde_json::json;
 use testcontainers::bollard::models::HostConfig;
 use testcontainers::core::{AccessMode, Mount};
 use testcontainers::{ContainerRequest, GenericImage, ImageExt};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::container::Container;
 use super::engine::{Engine, Network, Tag, Volume};
@@ -29,6 +30,7 @@ pub(super) struct Containers {
     network: Network,
     engine: Engine,
     image: String,
+    _turn: SemaphorePermit<'static>,
 }
 
 /// What a container is allowed and given.
@@ -75,11 +77,13 @@ impl Containers {
     pub(super) async fn new() -> Option<Self> {
         let image = named_image("VANE_TEST_IMAGE", "vane:dev");
         let engine = engine_with(&image, "cargo xtask image").await?;
+        let turn = TURNS.acquire().await.expect("it is never closed");
         let network = Network::create(&engine).await;
         let volume = Volume::create(&engine).await;
         let next = Tag::create(&engine, &image).await;
         let config = ConfigDir::linked_entries();
-        Some(Self { config, terms: Terms::Usual, next, volume, network, engine, image })
+        let terms = Terms::Usual;
+        Some(Self { config, terms, next, volume, network, engine, image, _turn: turn })
     }
 
     /// A container of the image as it comes, with nothing mounted and nothing set.
@@ -277,5 +281,8 @@ fn no_ipv6_sockets() -> String {
     let filter = json!({ "defaultAction": "SCMP_ACT_ALLOW", "syscalls": [refused] });
     format!("seccomp={filter}")
 }
+
+/// An engine has some thirty networks to give, and each place takes one.
+static TURNS: Semaphore = Semaphore::const_new(8);
 
 const CONFIG: &str = "/etc/vaned";
