@@ -6,6 +6,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -25,6 +26,7 @@ enum Layout {
     Plain,
     LinkedWhole,
     LinkedEntries,
+    LinkedChain,
 }
 
 impl ConfigDir {
@@ -41,6 +43,13 @@ impl ConfigDir {
     /// A directory whose entries are links through a `..data` link, as Kubernetes mounts them.
     pub fn linked_entries() -> Self {
         Self::laid_out(Layout::LinkedEntries)
+    }
+
+    /// A directory that is reached through four links, of which a new generation of the system swaps
+    /// the second, as NixOS has it in `/etc`. What was there before stays, and all files are of the
+    /// same second.
+    pub fn linked_chain() -> Self {
+        Self::laid_out(Layout::LinkedChain)
     }
 
     /// Adds `rules/NAME.json` with that rule. An object gets its `name` from the file where it
@@ -112,6 +121,9 @@ impl ConfigDir {
         let new = old.with_file_name(format!("..tree-{number}"));
         copy(&old, &new);
         edit(&Tree(new.clone()));
+        if self.layout == Layout::LinkedChain {
+            return self.switch(&new, number);
+        }
         point(&link, &self.target(&new));
         self.link_entries();
         fs::remove_dir_all(&old).expect("the tree before can be removed");
@@ -132,6 +144,12 @@ impl ConfigDir {
                 point(&tree.join("..data"), Path::new("..tree-0"));
                 dir.link_entries();
             }
+            Layout::LinkedChain => {
+                let first = dir.root.path().join("store/..tree-0");
+                make(&first);
+                dir.switch(&first, 0);
+                point(&tree, &dir.root.path().join("static/vaned"));
+            }
         }
         dir
     }
@@ -141,14 +159,25 @@ impl ConfigDir {
     fn target(&self, tree: &Path) -> PathBuf {
         match self.layout {
             Layout::LinkedEntries => tree.file_name().expect("a tree has a name").into(),
-            Layout::Plain | Layout::LinkedWhole => tree.to_owned(),
+            Layout::Plain | Layout::LinkedWhole | Layout::LinkedChain => tree.to_owned(),
         }
+    }
+
+    /// `config -> static/vaned`, `static -> etc`, `etc/vaned -> checked -> tree`.
+    fn switch(&self, tree: &Path, number: u32) {
+        let store = self.root.path().join("store");
+        let (checked, etc) = (format!("..checked-{number}"), format!("..etc-{number}"));
+        date(tree);
+        point(&store.join(&checked), tree);
+        fs::create_dir(store.join(&etc)).expect("a directory can be made");
+        point(&store.join(&etc).join("vaned"), &store.join(&checked));
+        point(&self.root.path().join("static"), &store.join(&etc));
     }
 
     fn link(&self) -> PathBuf {
         match self.layout {
             Layout::Plain => panic!("a plain directory has no link to swap"),
-            Layout::LinkedWhole => self.path(),
+            Layout::LinkedWhole | Layout::LinkedChain => self.path(),
             Layout::LinkedEntries => self.path().join("..data"),
         }
     }
@@ -224,6 +253,18 @@ fn write(path: &Path, bytes: &[u8]) {
     let parent = path.parent().expect("a file lies in a directory");
     fs::create_dir_all(parent).expect("a directory can be made");
     fs::write(path, bytes).unwrap_or_else(|error| panic!("write {}: {error}", path.display()));
+}
+
+/// Gives every file the time that a store gives it.
+fn date(tree: &Path) {
+    for (_, path) in entries(tree) {
+        if path.is_dir() {
+            date(&path);
+        } else {
+            let file = fs::File::open(&path).expect("the file can be opened");
+            file.set_modified(UNIX_EPOCH + Duration::from_secs(1)).expect("its time can be set");
+        }
+    }
 }
 
 /// Makes or swaps a link in one step, so that there is no moment without it.

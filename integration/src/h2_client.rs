@@ -30,8 +30,8 @@ pub struct Answer {
     pub body: Vec<u8>,
     /// The trailer fields, if there were any.
     pub trailers: Option<HeaderMap>,
-    /// The status codes of the interim answers that came before.
-    pub informational: Vec<u16>,
+    /// The interim answers that came before.
+    pub informational: Vec<Interim>,
 }
 
 impl Answer {
@@ -39,6 +39,15 @@ impl Answer {
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
+}
+
+/// An interim answer (RFC 9110 §15.2).
+#[derive(Debug, Clone)]
+pub struct Interim {
+    /// Its status code.
+    pub status: u16,
+    /// Its header fields.
+    pub headers: HeaderMap,
 }
 
 /// How a connection ended, or is about to.
@@ -200,6 +209,11 @@ pub struct Stream {
 }
 
 impl Stream {
+    /// The same with another bound on what follows.
+    pub fn with_limit(self, limit: Duration) -> Self {
+        Self { limit, ..self }
+    }
+
     /// Sends a part of the body as the window allows.
     pub async fn send(&mut self, data: impl Into<Bytes>) -> Result<(), Failure> {
         let sent = timeout(self.limit, send_piece(&mut self.out, data.into())).await?;
@@ -215,6 +229,16 @@ impl Stream {
     /// Resets the stream.
     pub fn reset(mut self, reason: Reason) {
         self.out.send_reset(reason);
+    }
+
+    /// The next interim answer; for tests that act between it and the final one.
+    ///
+    /// # Errors
+    /// [`Failure::Malformed`] when the final answer comes instead.
+    pub async fn interim(&mut self) -> Result<Interim, Failure> {
+        let next = poll_fn(|cx| poll_interim(&mut self.response, cx));
+        let final_came = || Failure::Malformed("the final answer and no interim one".to_owned());
+        timeout(self.limit, next).await??.ok_or_else(final_came)
     }
 
     /// The head of the answer, and its body to be read as it comes; the request can still be
@@ -245,13 +269,27 @@ async fn answer_of(mut response: ResponseFuture) -> Result<Answer, Failure> {
     Ok(Answer { status, headers: head.headers, body, trailers, informational })
 }
 
-async fn interim(response: &mut ResponseFuture) -> Result<Vec<u16>, Failure> {
+async fn interim(response: &mut ResponseFuture) -> Result<Vec<Interim>, Failure> {
     let mut seen = Vec::new();
-    while let Some(answer) = poll_fn(|cx| response.poll_informational(cx)).await {
-        let answer = answer.map_err(|error| failure(&error, Failure::ClosedBeforeAnswer))?;
-        seen.push(answer.status().as_u16());
+    while let Some(answer) = poll_fn(|cx| poll_interim(response, cx)).await? {
+        seen.push(answer);
     }
     Ok(seen)
+}
+
+/// Nothing once the final answer has come.
+fn poll_interim(
+    response: &mut ResponseFuture,
+    cx: &mut Context<'_>,
+) -> Poll<Result<Option<Interim>, Failure>> {
+    response.poll_informational(cx).map(|next| match next {
+        Some(Ok(head)) => {
+            let (status, headers) = (head.status().as_u16(), head.headers().clone());
+            Ok(Some(Interim { status, headers }))
+        }
+        Some(Err(error)) => Err(failure(&error, Failure::ClosedBeforeAnswer)),
+        None => Ok(None),
+    })
 }
 
 /// `closed` is what an orderly end of the connection means at this point of the exchange.

@@ -5,6 +5,7 @@
 //! | `/echo` | the body as it comes, and its trailers after it |
 //! | `/bytes/N` `/status/N` | N bytes; status N |
 //! | `/gate/NAME` | when the test opens that gate; the body is not read before |
+//! | `/early-hints/NAME` | 103 at once, 200 when the test opens that gate |
 //! | `/trailers` | in the manner of gRPC: a message, then `grpc-status: 0` |
 //! | `/reset` `/refuse` | RST_STREAM with INTERNAL_ERROR, with REFUSED_STREAM |
 //! | anything else, as `/headers` | JSON of the pseudo-header and header fields |
@@ -205,6 +206,11 @@ async fn answer(
             shared.gates.named(name).pass().await;
             finish(request, respond, 200, Bytes::from((*name).to_owned())).await?;
         }
+        ["early-hints", name] => {
+            respond.send_informational(hints())?;
+            shared.gates.named(name).pass().await;
+            finish(request, respond, 200, Bytes::from_static(b"hinted")).await?;
+        }
         ["bytes", length] => {
             let body = pattern(length.parse().unwrap_or_default());
             finish(request, respond, 200, body.into()).await?;
@@ -253,6 +259,14 @@ fn head(status: u16, request: &Request<RecvStream>) -> Response<()> {
         }
     }
     head
+}
+
+fn hints() -> Response<()> {
+    let mut hints = Response::new(());
+    *hints.status_mut() = http::StatusCode::EARLY_HINTS;
+    let link = HeaderValue::from_static("</style.css>; rel=preload");
+    hints.headers_mut().insert("link", link);
+    hints
 }
 
 fn grpc_trailers() -> HeaderMap {

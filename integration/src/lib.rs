@@ -30,6 +30,8 @@ pub mod activation;
 
 pub mod vane;
 
+pub mod nix;
+
 mod child;
 
 pub mod sockets;

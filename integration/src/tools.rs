@@ -31,6 +31,8 @@ impl Tool {
         Self { program: "systemd-socket-activate", package: "systemd" };
     /// What creates the users of services.
     pub const SYSUSERS: Self = Self { program: "systemd-sysusers", package: "systemd" };
+    /// What evaluates the NixOS module, beside `nix` and `nix-build`.
+    pub const NIX: Self = Self { program: "nix-instantiate", package: "nix-bin" };
     /// What looks for weaknesses of a TLS server.
     pub const TESTSSL: Self = Self { program: "testssl", package: "testssl.sh" };
 

@@ -88,11 +88,14 @@ pub(crate) const PEBBLE: Package =
     Package { name: "pebble", programs: &["pebble", "pebble-challtestsrv"] };
 const KNOT: Package = Package { name: "knot", programs: &["knotd"] };
 const TESTSSL: Package = Package { name: "testssl.sh", programs: &["testssl"] };
+const NIX: Package =
+    Package { name: "nix-bin", programs: &["nix", "nix-instantiate", "nix-build"] };
 const SYSTEMD: Package = Package {
     name: "systemd",
     programs: &["systemd-analyze", "systemd-socket-activate", "systemd-sysusers"],
 };
-const FOR_TESTS: [&Package; 6] = [&PEBBLE, &KNOT, &TESTSSL, &SYSTEMD, &BUSYBOX, &CA_CERTIFICATES];
+const FOR_TESTS: [&Package; 7] =
+    [&PEBBLE, &KNOT, &TESTSSL, &NIX, &SYSTEMD, &BUSYBOX, &CA_CERTIFICATES];
 const LIMIT: Duration = Duration::from_secs(300);
 
 #[cfg(test)]

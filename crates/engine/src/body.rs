@@ -9,9 +9,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::task::AtomicWaker;
+use http::{HeaderMap, header};
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
+
+use crate::inbound::Inbound;
 
 /// A request's body: counted, timed, and held back until the server asks for it where the client
 /// expects `100 Continue`.
@@ -26,7 +28,7 @@ pub(crate) enum RequestBody {
 /// A body that streams from the client.
 #[derive(Debug)]
 pub(crate) struct Streamed {
-    incoming: Incoming,
+    incoming: Inbound,
     limits: BodyLimits,
     counted: u64,
     watch: Arc<BodyWatch>,
@@ -137,7 +139,7 @@ impl RequestBody {
 
     /// Wraps what the client sends. `hold` keeps it until [`BodyWatch::release`], or a second.
     pub(crate) fn new(
-        incoming: Incoming,
+        incoming: Inbound,
         limits: BodyLimits,
         hold: bool,
     ) -> (Self, Option<Arc<BodyWatch>>) {
@@ -252,6 +254,12 @@ impl Body for RequestBody {
             Self::Stream(streamed) => streamed.incoming.size_hint(),
         }
     }
+}
+
+/// Whether a client waits to be asked for the body behind this head, RFC 9110 §10.1.1.
+pub(crate) fn expects_continue(headers: &HeaderMap) -> bool {
+    let expect = headers.get(header::EXPECT);
+    expect.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
 }
 
 impl fmt::Display for BodyFailure {

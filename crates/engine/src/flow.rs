@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use bytes::Bytes;
-use http::{Extensions, Response};
+use http::Response;
 use vane_core::graph::facts::ConnectionFacts;
 use vane_core::graph::{NodeId, RuleId};
 
@@ -16,6 +16,7 @@ use crate::registry::Place;
 use crate::shared::{DrainWatch, Shared};
 use crate::tls::serving::{Choice, LinkedTls};
 use crate::upstream::connect::Stream;
+use crate::upstream::interim::Listening;
 use crate::worker::Worker;
 
 /// One connection that carries requests.
@@ -39,8 +40,8 @@ pub(crate) struct Flow {
     pub(crate) drain: DrainWatch,
     /// Interim answers on their way to the client.
     pub(crate) interim: Arc<Interim>,
-    /// What makes hyper pass interim answers on, for requests without a body; made for the first.
-    pub(crate) listening: OnceLock<Extensions>,
+    /// What passes those of requests without a body on; made for the first.
+    pub(crate) listening: OnceLock<Listening>,
     /// The other end of a tunnel that a request has asked for; taken when the answer is out.
     pub(crate) switched: Mutex<Option<Switched>>,
     /// What its handshake got; none in clear.
@@ -114,7 +115,7 @@ pub(crate) struct Switched {
     pub(crate) idle: std::time::Duration,
 }
 
-/// Interim (1xx) answers on their way to an HTTP/1.1 client. hyper has no way to send them, so
+/// Interim (1xx) answers on their way to a client over a connection of HTTP/1.1. hyper has no way to send them, so
 /// they are written between its own writes, see [`crate::connection::guard`].
 #[derive(Debug, Default)]
 pub(crate) struct Interim {

@@ -20,6 +20,8 @@ mod flow;
 
 mod response;
 
+mod date;
+
 mod worker;
 
 mod shared;
@@ -35,6 +37,10 @@ pub mod snapshot;
 mod upstream;
 
 mod body;
+
+mod inbound;
+
+mod http2;
 
 pub mod tls;
 

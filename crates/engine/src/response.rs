@@ -113,7 +113,9 @@ pub(crate) fn failed(failure: &Failure) -> Response<ResponseBody> {
         FailureKind::Certificate => (StatusCode::BAD_GATEWAY, ProxyError::TlsCertificateError),
         FailureKind::Tls => (StatusCode::BAD_GATEWAY, ProxyError::TlsProtocolError),
         FailureKind::Alert => (StatusCode::BAD_GATEWAY, ProxyError::TlsAlertReceived),
-        FailureKind::Terminated => (StatusCode::BAD_GATEWAY, ProxyError::ConnectionTerminated),
+        FailureKind::Terminated | FailureKind::NotProcessed => {
+            (StatusCode::BAD_GATEWAY, ProxyError::ConnectionTerminated)
+        }
         FailureKind::ResponseTimeout => {
             (StatusCode::GATEWAY_TIMEOUT, ProxyError::HttpResponseTimeout)
         }

@@ -9,6 +9,7 @@
 //! | `/slow/MS` `/drip/N/MS` | after MS; N pieces MS apart |
 //! | `/gate/NAME` | when the test opens that gate |
 //! | `/trailers` `/status/N` `/early-hints` | chunked with trailers; status N; 103 before 200 |
+//! | `/early-hints/NAME` | 103 at once, 200 when the test opens that gate |
 //! | `/early` | before the body is read, then closes |
 //! | `/close-after` `/close-unannounced` | closes after the answer, with and without saying so |
 //! | `/close-delimited` `/truncate` `/truncate/chunked` | a body ended by close; one cut short |

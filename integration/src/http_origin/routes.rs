@@ -70,6 +70,16 @@ pub(super) async fn answer<S: Socket>(
             connection.wire.write(hints).await?;
             Reply::new(200, "hinted").send(connection, request).await
         }
+        ["early-hints", name] => {
+            let hints = b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\n\
+                          Connection: x-hop\r\nX-Hop: 1\r\n\r\n";
+            connection.wire.write(hints).await?;
+            let gate = connection.shared.gates.named(name);
+            match connection.wait_at(&gate).await {
+                true => Reply::new(200, "hinted").send(connection, request).await,
+                false => Ok(After::Close),
+            }
+        }
         ["close-after"] => Reply::new(200, "bye").closing().send(connection, request).await,
         ["close-unannounced"] => {
             Reply::new(200, "bye").send(connection, request).await?;

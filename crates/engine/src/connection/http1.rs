@@ -23,6 +23,7 @@ use crate::connection::{Ends, linger};
 use crate::executor::{self, Answering};
 use crate::floor::Limit;
 use crate::flow::Flow;
+use crate::inbound::Inbound;
 use crate::registry::ConnectionKind;
 use crate::response::{Closed, ResponseBody};
 use crate::shared::{Drain, DrainWatch};
@@ -38,7 +39,7 @@ pub(super) async fn serve(stream: ClientStream, read: Bytes, flow: Arc<Flow>) {
     let times = guard.times();
     let closing = AtomicBool::new(false);
     let service = service_fn(|request: Request<Incoming>| Answer {
-        answering: executor::answer(&flow, request),
+        answering: executor::answer(&flow, request.map(Inbound::Http1), None),
         closing: &closing,
     });
     let header_bytes = flow.shared.settings.floor.header_bytes;

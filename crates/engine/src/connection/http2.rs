@@ -1,58 +1,40 @@
 //! Serves requests over HTTP/2: in clear by prior knowledge, within TLS by agreement.
 
-use std::error::Error as _;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::Request;
-use hyper::body::Incoming;
-use hyper::server::conn::http2;
-use hyper::service::{HttpService, service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use h2::server::{Builder, Connection, Handshake};
 use tokio::time::Instant;
 
 use crate::connection::counted::{Counted, Wire};
 use crate::connection::linger;
-use crate::connection::pace::{Paced, Streams, Waiting};
-use crate::executor;
+use crate::connection::pace::{Piece, Waiting};
+use crate::connection::stream::Streams;
 use crate::floor::Limit;
 use crate::flow::Flow;
+use crate::http2::alive::Alive;
 use crate::registry::ConnectionKind;
+use crate::settings::FloorSettings;
 use crate::shared::Drain;
 use crate::tls::stream::ClientStream;
 
-/// How often a silent client is asked whether it is still there, and how long it may take.
-const PING: Duration = Duration::from_secs(20);
+/// What a client may send of bodies before somebody has read it: bytes, on one stream and on all.
+const WINDOW: u32 = 1024 * 1024;
+/// What of answers may wait in one stream for the connection: bytes.
+const SEND_BUFFER: usize = 400 * 1024;
 
 /// Serves a connection of which `read` has already been read.
 pub(super) async fn serve(stream: ClientStream, read: Bytes, flow: Arc<Flow>) {
     flow.place.entry.set_kind(ConnectionKind::Http2);
-    let floor = flow.shared.settings.floor;
-    let resets = Arc::new(AtomicU32::new(0));
-    let service = service_fn(|request: Request<Incoming>| {
-        let (flow, resets) = (Arc::clone(&flow), Arc::clone(&resets));
-        async move {
-            let watch = ResetWatch { resets, answered: false };
-            let answer = executor::answer(&flow, request).await;
-            watch.answered();
-            answer.map(|response| response.map(Paced::new))
-        }
-    });
     let stream = Counted::new(stream, read, Arc::clone(&flow.place.registry));
     let wire = stream.wire();
-    let waiting = Arc::new(Waiting::default());
-    let streams = Streams { flow: Arc::clone(&flow), waiting: Arc::clone(&waiting) };
-    let connection = http2::Builder::new(streams)
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(floor.streams)
-        .max_header_list_size(u32::try_from(floor.header_bytes).unwrap_or(u32::MAX))
-        .max_pending_accept_reset_streams(floor.resets_per_second as usize)
-        .keep_alive_interval(PING)
-        .keep_alive_timeout(PING)
-        .serve_connection(TokioIo::new(stream), service);
+    let streams = Streams::of(&flow);
+    let (resets, waiting) = (Arc::clone(&streams.resets), Arc::clone(&streams.waiting));
+    let greeting = Box::new(builder(&flow.shared.settings.floor).handshake(stream));
     let keeper = Keeper {
         flow: &flow,
         resets: &resets,
@@ -61,9 +43,83 @@ pub(super) async fn serve(stream: ClientStream, read: Bytes, flow: Arc<Flow>) {
         waiting: &waiting,
         heard: None,
     };
-    let end = run(pin!(connection), keeper).await;
+    let server =
+        Server { stage: Stage::Greeting(greeting), wire: &wire, streams, is_leaving: false };
+    let end = run(server, keeper).await;
     if let (End::Done, Some(stream)) = (end, wire.take()) {
         linger::close(stream).await;
+    }
+}
+
+fn builder(floor: &FloorSettings) -> Builder {
+    let mut builder = Builder::new();
+    builder
+        .initial_window_size(WINDOW)
+        .initial_connection_window_size(WINDOW)
+        .max_send_buffer_size(SEND_BUFFER)
+        .max_concurrent_streams(floor.streams)
+        .max_header_list_size(u32::try_from(floor.header_bytes).unwrap_or(u32::MAX))
+        .max_pending_accept_reset_streams(floor.resets_per_second as usize);
+    builder
+}
+
+/// The protocol's side of a connection.
+struct Server<'a> {
+    stage: Stage,
+    wire: &'a Wire,
+    streams: Streams,
+    is_leaving: bool,
+}
+
+/// How far the protocol has come.
+enum Stage {
+    /// Settings are exchanged.
+    Greeting(Box<Handshake<Counted, Piece>>),
+    /// Requests come.
+    Serving(Box<Connection<Counted, Piece>>, Alive),
+}
+
+impl Server<'_> {
+    /// Tells the client to go when its requests are answered. Those that it has sent with its
+    /// greeting are answered as well.
+    fn leave(&mut self) {
+        self.is_leaving = true;
+        if let Stage::Serving(connection, _) = &mut self.stage {
+            connection.graceful_shutdown();
+        }
+    }
+
+    fn is_greeting(&self) -> bool {
+        matches!(self.stage, Stage::Greeting(_))
+    }
+
+    /// Drives the connection to its end.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<End, h2::Error>> {
+        if let Stage::Greeting(greeting) = &mut self.stage {
+            let mut connection = Box::new(ready!(Pin::new(greeting).poll(cx))?);
+            let alive = Alive::new(connection.ping_pong());
+            if self.is_leaving {
+                connection.graceful_shutdown();
+            }
+            self.stage = Stage::Serving(connection, alive);
+        }
+        self.poll_requests(cx)
+    }
+
+    fn poll_requests(&mut self, cx: &mut Context<'_>) -> Poll<Result<End, h2::Error>> {
+        let Stage::Serving(connection, alive) = &mut self.stage else { return Poll::Pending };
+        if alive.poll_gone(cx, self.wire.heard(), true).is_ready() {
+            return Poll::Ready(Ok(End::Dropped));
+        }
+        loop {
+            match ready!(connection.poll_accept(cx)) {
+                Some(request) => {
+                    let (request, answer) = request?;
+                    self.streams.start(request, answer);
+                }
+                None => return Poll::Ready(Ok(End::Done)),
+            }
+        }
     }
 }
 
@@ -77,44 +133,28 @@ enum End {
 }
 
 /// Drives a connection until it ends, or has to.
-async fn run<S>(
-    mut connection: Pin<&mut http2::Connection<TokioIo<Counted>, S, Streams>>,
-    mut keeper: Keeper<'_>,
-) -> End
-where
-    S: HttpService<Incoming, ResBody = Paced>,
-    S::Future: Send + 'static,
-    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
+async fn run(mut server: Server<'_>, mut keeper: Keeper<'_>) -> End {
     let retired = &keeper.flow.program.retired;
     let mut watch = keeper.flow.drain.clone();
     let mut drain: Option<Drain> = *watch.borrow_and_update();
-    // hyper drops a connection that is told to go before its handshake; the first look comes
-    // after that.
-    let (mut looked, mut told) = (false, false);
     let mut timer = pin!(tokio::time::sleep_until(Instant::now()));
     loop {
-        if looked && !told && (drain.is_some() || retired.is_cancelled()) {
-            told = true;
-            connection.as_mut().graceful_shutdown();
+        if !server.is_leaving && (drain.is_some() || retired.is_cancelled()) {
+            server.leave();
         }
         tokio::select! {
             biased;
-            ended = connection.as_mut() => {
-                keeper.note_end(ended);
-                return End::Done;
+            ended = std::future::poll_fn(|cx| server.poll(cx)) => {
+                return ended.unwrap_or_else(|error| keeper.end_by(&error));
             }
             () = timer.as_mut() => {
                 let now = Instant::now();
                 match keeper.look(now, drain) {
-                    Look::Idle if !told => {
-                        told = true;
-                        connection.as_mut().graceful_shutdown();
-                    }
+                    Look::Idle if server.is_greeting() => return End::Dropped,
+                    Look::Idle if !server.is_leaving => server.leave(),
                     Look::Fine | Look::Idle => {}
                     Look::End => return End::Dropped,
                 }
-                looked = true;
                 timer.as_mut().reset(keeper.next_look(now, drain));
             }
             changed = watch.changed() => match changed {
@@ -125,27 +165,7 @@ where
                 // The daemon never drops a listener's watch while it has connections.
                 Err(_) => return End::Dropped,
             },
-            () = retired.cancelled(), if looked && !told => {}
-        }
-    }
-}
-
-/// Notices a request whose stream the client resets before the answer.
-struct ResetWatch {
-    resets: Arc<AtomicU32>,
-    answered: bool,
-}
-
-impl ResetWatch {
-    fn answered(mut self) {
-        self.answered = true;
-    }
-}
-
-impl Drop for ResetWatch {
-    fn drop(&mut self) {
-        if !self.answered {
-            self.resets.fetch_add(1, Ordering::Relaxed);
+            () = retired.cancelled(), if !server.is_leaving => {}
         }
     }
 }
@@ -178,12 +198,11 @@ impl Keeper<'_> {
     const MUTE: Duration = Duration::from_secs(1);
 
     /// h2 by itself ends a connection whose client resets streams faster than they are accepted.
-    fn note_end(&self, ended: hyper::Result<()>) {
-        let error = ended.err();
-        let cause = error.as_ref().and_then(|error| error.source()?.downcast_ref::<h2::Error>());
-        if cause.and_then(h2::Error::reason) == Some(h2::Reason::ENHANCE_YOUR_CALM) {
+    fn end_by(&self, error: &h2::Error) -> End {
+        if error.reason() == Some(h2::Reason::ENHANCE_YOUR_CALM) {
             self.flow.shared.floor.refuse(Limit::ResetRate, self.flow.remote().ip(), "");
         }
+        End::Done
     }
 
     fn look(&mut self, now: Instant, drain: Option<Drain>) -> Look {

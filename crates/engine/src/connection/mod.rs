@@ -9,6 +9,7 @@ mod linger;
 mod pace;
 mod secure;
 mod seldom;
+mod stream;
 
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering;

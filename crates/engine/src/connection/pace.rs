@@ -14,41 +14,12 @@ use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, Sleep};
 
-use crate::floor::Limit;
-use crate::flow::Flow;
 use crate::response::ResponseBody;
 use crate::upstream::answer::AnswerFailure;
 
-tokio::task_local! {
-    /// How the answer of the stream goes that the running task belongs to.
-    static PACE: Arc<Pace>;
-}
-
-/// Starts the tasks of a connection's streams, and ends those whose clients take nothing.
-#[derive(Debug, Clone)]
-pub(super) struct Streams {
-    /// Whose streams they are.
-    pub(super) flow: Arc<Flow>,
-    /// What waits for the client on all of them.
-    pub(super) waiting: Arc<Waiting>,
-}
-
-impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for Streams {
-    fn execute(&self, stream: F) {
-        let (flow, connection) = (Arc::clone(&self.flow), Arc::clone(&self.waiting));
-        let pace = Pace { own: Waiting::default(), connection, taken: AtomicWaker::new() };
-        tokio::spawn(async move {
-            let (pace, limit) = (Arc::new(pace), flow.shared.settings.floor.body_idle);
-            if !ends(PACE.scope(Arc::clone(&pace), stream), &pace, limit).await {
-                flow.shared.floor.refuse(Limit::BodyIdle, flow.remote().ip(), "answer");
-            }
-        });
-    }
-}
-
 /// Whether a stream ends by itself; else its client has taken nothing for `limit`. The timer is set
 /// only for an answer that does wait for its client.
-async fn ends(stream: impl Future<Output = ()>, pace: &Pace, limit: Duration) -> bool {
+pub(super) async fn ends(stream: impl Future<Output = ()>, pace: &Pace, limit: Duration) -> bool {
     let mut stream = pin!(stream);
     let mut timer: Option<Pin<Box<Sleep>>> = None;
     poll_fn(|cx| {
@@ -72,7 +43,7 @@ async fn ends(stream: impl Future<Output = ()>, pace: &Pace, limit: Duration) ->
 
 /// How an answer goes.
 #[derive(Debug)]
-struct Pace {
+pub(super) struct Pace {
     own: Waiting,
     connection: Arc<Waiting>,
     /// Whoever waits until the client has taken everything.
@@ -113,6 +84,11 @@ impl Default for Waiting {
 }
 
 impl Pace {
+    /// Of a stream that nothing waits for yet; what does is counted in `connection` as well.
+    pub(super) fn of(connection: Arc<Waiting>) -> Self {
+        Self { own: Waiting::default(), connection, taken: AtomicWaker::new() }
+    }
+
     fn note(&self) {
         let now = Instant::now();
         self.own.note(now);
@@ -141,9 +117,8 @@ impl Paced {
     /// when the answer ends with it, and to end it apart costs a frame.
     const SMALL: usize = 16 * 1024;
 
-    /// The body of the answer that the running task makes.
-    pub(super) fn new(source: ResponseBody) -> Self {
-        let pace = PACE.try_with(Arc::clone).expect("every stream is started by `Streams`");
+    /// The body `source`, whose pieces `pace` counts.
+    pub(super) fn new(source: ResponseBody, pace: Arc<Pace>) -> Self {
         Self { source, pace, latest: 0, rest: None }
     }
 
@@ -203,11 +178,11 @@ impl Body for Paced {
     }
 }
 
-/// A piece of an answer; it waits for the client until it is dropped.
-#[derive(Debug)]
+/// A piece of an answer; it waits for the client until it is dropped. The empty one does not.
+#[derive(Debug, Default)]
 pub(super) struct Piece {
     bytes: Bytes,
-    pace: Arc<Pace>,
+    pace: Option<Arc<Pace>>,
 }
 
 impl Piece {
@@ -215,7 +190,7 @@ impl Piece {
         pace.note();
         pace.own.pieces.fetch_add(1, Ordering::AcqRel);
         pace.connection.pieces.fetch_add(1, Ordering::AcqRel);
-        Self { bytes, pace: Arc::clone(pace) }
+        Self { bytes, pace: Some(Arc::clone(pace)) }
     }
 }
 
@@ -230,15 +205,18 @@ impl Buf for Piece {
 
     fn advance(&mut self, count: usize) {
         self.bytes.advance(count);
-        self.pace.note();
+        if let Some(pace) = &self.pace {
+            pace.note();
+        }
     }
 }
 
 impl Drop for Piece {
     fn drop(&mut self) {
-        self.pace.connection.pieces.fetch_sub(1, Ordering::AcqRel);
-        if self.pace.own.pieces.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.pace.taken.wake();
+        let Some(pace) = &self.pace else { return };
+        pace.connection.pieces.fetch_sub(1, Ordering::AcqRel);
+        if pace.own.pieces.fetch_sub(1, Ordering::AcqRel) == 1 {
+            pace.taken.wake();
         }
     }
 }

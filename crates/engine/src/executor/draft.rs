@@ -6,10 +6,10 @@ use std::fmt;
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, Request, Uri, Version};
-use hyper::body::Incoming;
 use vane_core::graph::facts::{ConnectionFacts, Facts, RequestFacts};
 use vane_core::value::path::{PathError, normalise};
 
+use crate::inbound::Inbound;
 use crate::message::authority::{Authority, AuthorityError};
 use crate::middleware::rewrite::Rewritten;
 
@@ -49,9 +49,9 @@ impl Draft {
     /// # Errors
     /// When it is to be refused.
     pub(super) fn new(
-        request: Request<Incoming>,
+        request: Request<Inbound>,
         scheme: &'static str,
-    ) -> Result<(Self, Incoming), Malformed> {
+    ) -> Result<(Self, Inbound), Malformed> {
         let (parts, body) = request.into_parts();
         let authority = Authority::of(&parts.uri, &parts.headers, parts.version)
             .map_err(Malformed::Authority)?;

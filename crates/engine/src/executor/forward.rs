@@ -1,28 +1,29 @@
 //! Sends a request to a server and brings its answer back.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use http::uri::Scheme;
-use http::{
-    Extensions, HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, Version, header,
-};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, Version, header};
 use http_body::Body as _;
-use hyper::body::Incoming;
 use vane_core::graph::RuleId;
 use vane_core::graph::render::render;
 use vane_core::rules::action::{Forward, ForwardTimeouts, ForwardedHost};
 use vane_core::value::units::ByteSize;
 
-use crate::body::{BodyLimits, BodyWatch, RequestBody};
+use crate::body::{BodyLimits, BodyWatch, RequestBody, expects_continue};
 use crate::executor::{Decision, Edits, Matched, unix_ms};
 use crate::floor::Limit;
 use crate::flow::{Flow, Interim, Switched};
+use crate::http2::interim::Queue;
+use crate::inbound::Inbound;
 use crate::message::forwarded::{self, Seen};
 use crate::message::hop_by_hop::{self, RequestHops};
 use crate::message::versions::absolute;
 use crate::response::{ResponseBody, failed};
 use crate::upstream::attempt::{Answer, Exchange, Spoken};
 use crate::upstream::failure::{Failure, FailureKind};
+use crate::upstream::interim::Listening;
 use crate::upstream::origin::Origin;
 
 /// A request on its way to a server.
@@ -33,8 +34,8 @@ pub(super) struct Forwarding<'a> {
     timeouts: ForwardTimeouts,
     spoken: Spoken,
     request: Box<Request<RequestBody>>,
-    /// What passes interim answers on, where the request does not carry it.
-    listening: Option<&'a Extensions>,
+    /// What passes interim answers on.
+    listening: Option<Cow<'a, Listening>>,
     /// What becomes of its body; nothing where it has none.
     body: Option<Arc<BodyWatch>>,
     /// Whether it asks for another protocol.
@@ -50,24 +51,18 @@ impl Forwarding<'_> {
 
     /// Sends the request and brings the answer back, or the answer to its failure.
     pub(super) async fn run(self: Box<Self>) -> Response<ResponseBody> {
-        let (spoken, upgrade) = (self.spoken, self.upgrade);
+        let upgrade = self.upgrade;
+        // Only HTTP/1.1 knows other protocols behind it.
+        let spoken = if upgrade { Spoken::Http1 } else { self.spoken };
         let exchange = Exchange {
             pool: &self.flow.worker.pool,
             registry: &self.flow.worker.registry,
             origin: self.origin,
             timeouts: self.timeouts,
             body: self.body,
-            extensions: self.listening,
+            listening: self.listening.as_deref(),
         };
-        let answer = match (spoken, &self.origin.secure) {
-            // Only HTTP/1.1 knows other protocols behind it.
-            (Spoken::Agreed, Some(secure)) if !upgrade => {
-                Box::pin(exchange.send_agreed(secure, self.request)).await
-            }
-            (Spoken::Http1 | Spoken::Agreed, _) => exchange.send_http1(self.request).await,
-            // Apart from the other, so that this future is not as large as both.
-            (Spoken::Http2, _) => Box::pin(exchange.send_http2(self.request)).await,
-        };
+        let answer = exchange.send(spoken, self.request).await;
         let outcome = answer.and_then(|answer| accept(answer, self.flow, &exchange, upgrade));
         let mut response = outcome.unwrap_or_else(|failure| {
             report(self.flow, self.rule, self.origin, &failure);
@@ -114,8 +109,9 @@ impl<'a> Matched<'a> {
     pub(super) fn forward(
         &mut self,
         forward: &Forward,
-        body: Incoming,
+        body: Inbound,
         edits: Edits<'a>,
+        stream: Option<&Arc<Queue>>,
     ) -> Decision<'a> {
         let (flow, rule) = (self.flow, self.rule);
         let (body, watch) = match self.body(body) {
@@ -128,16 +124,8 @@ impl<'a> Matched<'a> {
         };
         let origin = flow.program.server(forward.upstream);
         let spoken = Spoken::to(origin, forward.version);
-        let client_is_http1 = self.draft.version() == Version::HTTP_11;
-        let (mut request, upgrade) = self.request(forward, origin, spoken, body);
-        let mut listening = None;
-        if client_is_http1 && spoken != Spoken::Http2 {
-            if let Some(body) = &watch {
-                *request.extensions_mut() = listen(&flow.interim, Some(Arc::clone(body)));
-            } else {
-                listening = Some(flow.listening.get_or_init(|| listen(&flow.interim, None)));
-            }
-        }
+        let listening = self.listening(watch.as_ref(), stream);
+        let (request, upgrade) = self.request(forward, origin, spoken, body);
         let timeouts = forward.timeouts;
         let body = watch;
         Decision::Forward(Box::new(Forwarding {
@@ -154,8 +142,34 @@ impl<'a> Matched<'a> {
         }))
     }
 
+    /// What passes interim answers on, to clients that know them, and lets a body go when the server
+    /// asks for it.
+    fn listening(
+        &self,
+        body: Option<&Arc<BodyWatch>>,
+        stream: Option<&Arc<Queue>>,
+    ) -> Option<Cow<'a, Listening>> {
+        let flow = self.flow;
+        match (stream, body) {
+            _ if self.draft.version() < Version::HTTP_11 => None,
+            (None, None) => {
+                let over_connection =
+                    || listen(Client::Connection(Arc::clone(&flow.interim)), None);
+                Some(Cow::Borrowed(flow.listening.get_or_init(over_connection)))
+            }
+            (None, Some(body)) => {
+                let client = Client::Connection(Arc::clone(&flow.interim));
+                Some(Cow::Owned(listen(client, Some(Arc::clone(body)))))
+            }
+            (Some(stream), body) => {
+                let client = Client::Stream(Arc::clone(stream));
+                Some(Cow::Owned(listen(client, body.cloned())))
+            }
+        }
+    }
+
     /// Its body, and what will become of it where there is one.
-    fn body(&self, body: Incoming) -> Result<(RequestBody, Option<Arc<BodyWatch>>), Failure> {
+    fn body(&self, body: Inbound) -> Result<(RequestBody, Option<Arc<BodyWatch>>), Failure> {
         if body.is_end_stream() {
             return Ok((RequestBody::Empty, None));
         }
@@ -293,27 +307,38 @@ fn join_cookies(headers: &mut HeaderMap) {
     }
 }
 
-fn expects_continue(headers: &HeaderMap) -> bool {
-    let expect = headers.get(header::EXPECT);
-    expect.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+/// Where the interim answers of a request go.
+enum Client {
+    /// Over a connection of HTTP/1.1.
+    Connection(Arc<Interim>),
+    /// Over a stream of its own.
+    Stream(Arc<Queue>),
 }
 
-/// What makes hyper pass interim answers on, and lets a body go when the server asks for it.
-fn listen(interim: &Arc<Interim>, body: Option<Arc<BodyWatch>>) -> Extensions {
-    let interim = Arc::clone(interim);
-    let mut carrier = Request::new(());
-    hyper::ext::on_informational(&mut carrier, move |head| {
-        if head.status() == StatusCode::CONTINUE {
-            // The client is told by hyper as soon as its body is read.
-            return body.iter().for_each(|body| body.release());
+impl Client {
+    fn push(&self, head: Response<()>) {
+        match self {
+            Self::Connection(interim) => interim.push(&head),
+            Self::Stream(queue) => queue.push(head),
+        }
+    }
+}
+
+fn listen(client: Client, body: Option<Arc<BodyWatch>>) -> Listening {
+    Listening::new(move |status, headers| {
+        match status {
+            // The client is told as soon as its body is read.
+            StatusCode::CONTINUE => return body.iter().for_each(|body| body.release()),
+            // Whoever switches protocols gives no answer behind it.
+            StatusCode::SWITCHING_PROTOCOLS => return,
+            _ => {}
         }
         let mut passed = Response::new(());
-        *passed.status_mut() = head.status();
-        *passed.headers_mut() = head.headers().clone();
+        *passed.status_mut() = status;
+        passed.headers_mut().clone_from(headers);
         hop_by_hop::strip_response(passed.headers_mut(), false);
-        interim.push(&passed);
-    });
-    carrier.into_parts().0.extensions
+        client.push(passed);
+    })
 }
 
 /// Makes of an answer what the client gets.

@@ -14,7 +14,6 @@ use std::time::Instant;
 
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use http_body::Body as _;
-use hyper::body::Incoming;
 use vane_core::graph::walk::{self, Step, Stop};
 use vane_core::graph::{NodeId, RuleId};
 use vane_core::rules::action::Action;
@@ -24,23 +23,30 @@ use crate::executor::draft::Draft;
 use crate::executor::forward::Forwarding;
 use crate::floor::Limit;
 use crate::flow::Flow;
+use crate::http2::interim::Queue;
+use crate::inbound::Inbound;
 use crate::middleware::headers::{self, PreparedEdit};
 use crate::middleware::{rate_limit, rewrite};
 use crate::registry::{Active, ConnectionKind};
 use crate::response::{Closed, ResponseBody, limited, plain, refused};
 
-/// Answers one request.
+/// Answers one request. `stream` takes the interim answers of one that has a stream of its own; the
+/// others go over the connection.
 ///
 /// # Errors
 /// [`Closed`] where a rule closes the connection without an answer.
 ///
 /// # Cancel safety
 /// Dropping the future gives the exchange up; its upstream connection is closed, not reused.
-pub(crate) fn answer(flow: &Arc<Flow>, request: Request<Incoming>) -> Answering<'_> {
+pub(crate) fn answer<'a>(
+    flow: &'a Arc<Flow>,
+    request: Request<Inbound>,
+    stream: Option<&Arc<Queue>>,
+) -> Answering<'a> {
     let active = flow.place.begin_request();
     let ending = Ending { flow, active, version: request.version() };
     let has_rest = !is_small(request.body());
-    match decide(flow, request) {
+    match decide(flow, request, stream) {
         Ok(Decision::Answer(response)) => Answering::Now(Some(Ok(ending.of(response, has_rest)))),
         Ok(Decision::Forward(forwarding)) => {
             Answering::Later(Box::pin(ending.forwarded(forwarding)))
@@ -95,7 +101,7 @@ impl Ending<'_> {
 }
 
 /// Whether hyper reads what is left of a body by itself once its request is answered.
-fn is_small(body: &Incoming) -> bool {
+fn is_small(body: &Inbound) -> bool {
     body.is_end_stream() || body.size_hint().exact().is_some_and(|length| length <= 8192)
 }
 
@@ -115,7 +121,11 @@ enum Decision<'a> {
     Forward(Box<Forwarding<'a>>),
 }
 
-fn decide(flow: &Arc<Flow>, request: Request<Incoming>) -> Result<Decision<'_>, Closed> {
+fn decide<'a>(
+    flow: &'a Arc<Flow>,
+    request: Request<Inbound>,
+    stream: Option<&Arc<Queue>>,
+) -> Result<Decision<'a>, Closed> {
     if let Err(refusal) = admit(flow) {
         return Ok(Decision::Answer(refusal));
     }
@@ -137,7 +147,7 @@ fn decide(flow: &Arc<Flow>, request: Request<Incoming>) -> Result<Decision<'_>, 
         Stop::Matched { rule, .. } if !flow.satisfies(rule) => {
             Ok(Decision::Answer(plain(StatusCode::MISDIRECTED_REQUEST)))
         }
-        Stop::Matched { rule, next } => Matched { flow, rule, draft }.run(next, body),
+        Stop::Matched { rule, next } => Matched { flow, rule, draft }.run(next, body, stream),
         _ => Ok(Decision::Answer(plain(StatusCode::NOT_FOUND))),
     }
 }
@@ -212,14 +222,21 @@ impl Edits<'_> {
 }
 
 impl<'a> Matched<'a> {
-    fn run(mut self, next: NodeId, body: Incoming) -> Result<Decision<'a>, Closed> {
+    fn run(
+        mut self,
+        next: NodeId,
+        body: Inbound,
+        stream: Option<&Arc<Queue>>,
+    ) -> Result<Decision<'a>, Closed> {
         let (flow, rule) = (self.flow, self.rule);
         let mut edits = Vec::new();
         let early = self.prepare(walk::steps(&flow.program.graph, next), &mut edits);
         let edits = Edits { flow, rule, edits };
         let mut response = match early {
             Err(early) => early,
-            Ok((_, Action::Forward(forward))) => return Ok(self.forward(forward, body, edits)),
+            Ok((_, Action::Forward(forward))) => {
+                return Ok(self.forward(forward, body, edits, stream));
+            }
             Ok((node, Action::Respond(respond))) => self.respond(node, respond),
             Ok((_, Action::Redirect(redirect))) => self.redirect(redirect),
             Ok((_, Action::Close | Action::Tunnel(_))) => return Err(Closed),

@@ -8,20 +8,20 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
 
+use crate::inbound::{Broken, Inbound};
 use crate::upstream::http1::Http1;
 use crate::upstream::pool::Pool;
 
 /// An answer's body. When it has ended, its connection goes back to the pool.
 #[derive(Debug)]
 pub(crate) struct AnswerBody {
-    incoming: Incoming,
+    incoming: Inbound,
     lease: Option<Lease>,
     idle: Duration,
     timer: Option<Pin<Box<Sleep>>>,
-    broken: Option<hyper::Error>,
+    broken: Option<Broken>,
 }
 
 /// An HTTP/1.1 connection that an answer still comes over.
@@ -39,14 +39,14 @@ pub(crate) struct Lease {
 #[derive(Debug)]
 pub(crate) enum AnswerFailure {
     /// The server closed or reset it.
-    Broken(hyper::Error),
+    Broken(Broken),
     /// Nothing came for too long.
     Idle,
 }
 
 impl AnswerBody {
     /// A body that may pause for `idle` between two pieces. HTTP/2 needs no lease.
-    pub(crate) fn new(incoming: Incoming, lease: Option<Lease>, idle: Duration) -> Self {
+    pub(crate) fn new(incoming: Inbound, lease: Option<Lease>, idle: Duration) -> Self {
         Self { incoming, lease, idle, timer: None, broken: None }
     }
 
@@ -55,13 +55,13 @@ impl AnswerBody {
         self.settle(self.incoming.is_end_stream());
     }
 
-    fn poll_piece(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        match &mut self.lease {
-            Some(lease) => lease.connection.poll_body(&mut self.incoming, cx),
-            None => Pin::new(&mut self.incoming).poll_frame(cx),
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        match (&mut self.lease, &mut self.incoming) {
+            (Some(lease), Inbound::Http1(body)) => {
+                let piece = lease.connection.poll_body(body, cx);
+                piece.map(|piece| piece.map(|piece| piece.map_err(Broken::Http1)))
+            }
+            (_, body) => Pin::new(body).poll_frame(cx),
         }
     }
 

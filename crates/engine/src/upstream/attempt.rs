@@ -6,26 +6,25 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Poll;
-use std::time::Duration;
 
-use http::{Extensions, Request, Response, StatusCode, Version, uri};
-use hyper::body::Incoming;
-use rustls::ClientConfig;
+use http::{Request, Response, StatusCode, Version, uri};
 use tokio::time::{Instant, Sleep};
-use vane_core::rules::action::{ForwardTimeouts, ForwardVersion};
-use vane_core::value::url::Scheme;
+use vane_core::rules::action::ForwardTimeouts;
 
 use crate::body::{BodyFailure, BodyWatch, RequestBody};
 use crate::message::versions::{to_http1, to_http2};
 use crate::registry::Registry;
-use crate::tls::client::Connectors;
 use crate::upstream::answer::{AnswerBody, Lease};
 use crate::upstream::connect::Stream;
-use crate::upstream::failure::{Failure, FailureKind, Lost, is_idempotent};
-use crate::upstream::http1::{Http1, Sent};
-use crate::upstream::http2::Http2;
-use crate::upstream::origin::{Origin, Secure};
+use crate::upstream::connecting::{Connected, Connecting};
+use crate::upstream::failure::{Failure, FailureKind, Lost, NotAnswered, Sent, is_idempotent};
+use crate::upstream::http1::Http1;
+use crate::upstream::http2::{Http2, Rest};
+use crate::upstream::interim::Listening;
+use crate::upstream::origin::Origin;
 use crate::upstream::pool::Pool;
+
+pub(crate) use crate::upstream::connecting::Spoken;
 
 /// What an exchange needs beside the request.
 #[derive(Debug)]
@@ -40,8 +39,8 @@ pub(crate) struct Exchange<'a> {
     pub(crate) timeouts: ForwardTimeouts,
     /// What becomes of the request's body; none where it has none.
     pub(crate) body: Option<Arc<BodyWatch>>,
-    /// What HTTP/1.1 is to be asked for beside the request's own; set on each attempt.
-    pub(crate) extensions: Option<&'a Extensions>,
+    /// What hears of interim answers.
+    pub(crate) listening: Option<&'a Listening>,
 }
 
 /// What a server answered.
@@ -54,36 +53,9 @@ pub(crate) enum Answer {
     Switched(Response<()>, Stream, bytes::Bytes),
 }
 
-/// A connection of either version.
-enum Connected {
-    Http1(Box<Http1>),
-    Http2(Http2),
-}
-
-/// Which HTTP version a server is spoken to with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Spoken {
-    /// HTTP/1.1.
-    Http1,
-    /// HTTP/2.
-    Http2,
-    /// Whichever the server chooses in the handshake; requests are made as for HTTP/1.1.
-    Agreed,
-}
-
-impl Spoken {
-    /// What `version` means for `origin`.
-    pub(crate) fn to(origin: &Origin, version: ForwardVersion) -> Self {
-        match (version, origin.url.scheme) {
-            (ForwardVersion::Http2, _) | (ForwardVersion::Auto, Scheme::H2c) => Self::Http2,
-            (ForwardVersion::Auto, Scheme::Https) => Self::Agreed,
-            _ => Self::Http1,
-        }
-    }
-}
-
 impl Exchange<'_> {
-    /// Sends `request` over HTTP/1.1 and waits for the head of the answer.
+    /// Sends `request` over a connection that is there, or a new one, and waits for the head of the
+    /// answer.
     ///
     /// # Errors
     /// When no connection could be made, or the one in use failed and trying again could do
@@ -91,123 +63,45 @@ impl Exchange<'_> {
     ///
     /// # Cancel safety
     /// Dropping the future ends the exchange; its connection is closed, not reused.
-    pub(crate) async fn send_http1(
+    pub(crate) async fn send(
         &self,
+        spoken: Spoken,
         mut request: Box<Request<RequestBody>>,
     ) -> Result<Answer, Failure> {
         let repeatable = self.body.is_none() && is_idempotent(request.method());
-        while let Some(connection) = self.pool.take_http1(self.origin.id, !repeatable) {
-            let spare = repeatable.then(|| copy(&request));
-            match self.over_http1(connection, request).await {
+        while let Some(connection) = self.connecting().idle(spoken, !repeatable) {
+            let is_shared = matches!(connection, Connected::Http2(_));
+            let spare = (repeatable || (is_shared && self.body.is_none())).then(|| copy(&request));
+            let NotAnswered { failure, unsent } = match self.over(connection, request).await {
                 Ok(answer) => return Ok(answer),
-                Err((failure, unsent)) => {
-                    let lost = Lost { unsent: unsent.is_some(), reused: true, repeatable };
-                    request = match unsent.or(spare) {
-                        Some(again) if self.may_retry(&failure, lost) => again,
-                        _ => return Err(failure),
-                    };
-                    // A request that breaks its connection must not break all of them.
-                    if !lost.unsent {
-                        break;
-                    }
-                }
+                Err(not_answered) => not_answered,
+            };
+            let refused = failure.kind == FailureKind::NotProcessed && spare.is_some();
+            let lost = Lost { unsent: unsent.is_some(), refused, reused: true, repeatable };
+            request = match unsent.or(spare) {
+                Some(again) if self.may_retry(&failure, lost) => again,
+                _ => return Err(failure),
+            };
+            // A request that breaks its connection must not break all of them.
+            if !lost.unsent || is_shared {
+                break;
             }
         }
-        let fresh = Box::pin(self.connect_http1()).await?;
-        self.over_http1(fresh, request).await.map_err(|(failure, _)| failure)
+        // Apart, so that what waits for an answer is not as large as both.
+        let fresh = Box::pin(async { self.connecting().fresh(spoken).await }).await?;
+        self.over(fresh, request).await.map_err(|not_answered| not_answered.failure)
     }
 
-    async fn connect_http1(&self) -> Result<Box<Http1>, Failure> {
-        let (stream, _) = self.connect(|offers| &offers.http1, self.timeouts.connect).await?;
-        Ok(Box::new(Http1::handshake(stream).await?))
+    fn connecting(&self) -> Connecting<'_> {
+        Connecting { pool: self.pool, origin: self.origin, limit: self.timeouts.connect }
     }
 
-    /// Sends `request` over whichever version the server agrees to, and waits for the head of the
-    /// answer.
-    ///
-    /// # Errors
-    /// As [`Self::send_http1`].
-    ///
-    /// # Cancel safety
-    /// As [`Self::send_http1`].
-    pub(crate) async fn send_agreed(
-        &self,
-        secure: &Secure,
-        mut request: Box<Request<RequestBody>>,
-    ) -> Result<Answer, Failure> {
-        let repeatable = self.body.is_none() && is_idempotent(request.method());
-        while let Some(connection) = self.idle(secure, !repeatable) {
-            let may_have_more = matches!(connection, Connected::Http1(_));
-            let spare = repeatable.then(|| copy(&request));
-            match self.over(connection, request).await {
-                Ok(answer) => return Ok(answer),
-                Err((failure, unsent)) => {
-                    let lost = Lost { unsent: unsent.is_some(), reused: true, repeatable };
-                    request = match unsent.or(spare) {
-                        Some(again) if self.may_retry(&failure, lost) => again,
-                        _ => return Err(failure),
-                    };
-                    if !lost.unsent || !may_have_more {
-                        break;
-                    }
-                }
-            }
-        }
-        let fresh = self.connect_agreed(secure).await?;
-        self.over(fresh, request).await.map_err(|(failure, _)| failure)
-    }
-
-    /// A connection that is there. One of HTTP/1.1 may have been made for a request that wanted
-    /// just that, and says nothing of what the server chooses.
-    fn idle(&self, secure: &Secure, sure: bool) -> Option<Connected> {
-        if let Some(sender) = self.pool.http2(self.origin.id) {
-            return Some(Connected::Http2(sender));
-        }
-        let idle = || self.pool.take_http1(self.origin.id, sure).map(Connected::Http1);
-        secure.chose_http1().then(idle)?
-    }
-
-    /// A new connection, or the one of HTTP/2 that another request has made meanwhile. Only with a
-    /// server that chose HTTP/1.1 before does each request connect for itself at once.
-    async fn connect_agreed(&self, secure: &Secure) -> Result<Connected, Failure> {
-        let deadline = Instant::now() + self.timeouts.connect;
-        let connecting = self.pool.connecting(self.origin.id);
-        let first = (!secure.chose_http1()).then(|| connecting.try_lock());
-        if let Some(Err(_)) = first
-            && let Some(sender) = self.made_meanwhile(&connecting, deadline).await?
-        {
-            return Ok(Connected::Http2(sender));
-        }
-        let left = deadline.saturating_duration_since(Instant::now());
-        let (stream, http2) = self.connect(|offers| &offers.agreed, left).await?;
-        secure.note_choice(http2);
-        if !http2 {
-            return Ok(Connected::Http1(Box::new(Http1::handshake(stream).await?)));
-        }
-        let sender = Http2::handshake(stream).await?;
-        self.pool.put_http2(self.origin.id, sender.clone());
-        Ok(Connected::Http2(sender))
-    }
-
-    /// What the request that connects now comes to, where it comes to HTTP/2. Those that waited for
-    /// another outcome try side by side.
-    async fn made_meanwhile(
-        &self,
-        connecting: &tokio::sync::Mutex<()>,
-        deadline: Instant,
-    ) -> Result<Option<Http2>, Failure> {
-        match tokio::time::timeout_at(deadline, connecting.lock()).await {
-            Ok(turn) => drop(turn),
-            Err(_) => return Err(Failure::new(FailureKind::ConnectTimeout)),
-        }
-        Ok(self.pool.http2(self.origin.id))
-    }
-
+    /// Spells the request as the version of the connection wants it.
     async fn over(
         &self,
         connection: Connected,
         mut request: Box<Request<RequestBody>>,
-    ) -> Result<Answer, (Failure, Option<Box<Request<RequestBody>>>)> {
+    ) -> Result<Answer, NotAnswered> {
         let is_http2 = request.version() == Version::HTTP_2;
         match connection {
             Connected::Http1(connection) => {
@@ -220,7 +114,7 @@ impl Exchange<'_> {
                 if !is_http2 {
                     to_http2(&mut request, uri::Scheme::HTTPS, &self.origin.authority);
                 }
-                self.over_http2(sender, request).await
+                Box::pin(self.over_http2(sender, request)).await
             }
         }
     }
@@ -229,9 +123,9 @@ impl Exchange<'_> {
         &self,
         mut connection: Box<Http1>,
         mut request: Box<Request<RequestBody>>,
-    ) -> Result<Answer, (Failure, Option<Box<Request<RequestBody>>>)> {
-        if let Some(extensions) = self.extensions {
-            request.extensions_mut().clone_from(extensions);
+    ) -> Result<Answer, NotAnswered> {
+        if let Some(listening) = self.listening {
+            request.extensions_mut().clone_from(listening.http1());
         }
         let sent = pin!(connection.send(*request));
         let (answer, timer) = connection.answer(sent);
@@ -254,88 +148,25 @@ impl Exchange<'_> {
         Ok(Answer::Response(response))
     }
 
-    /// Sends `request` over HTTP/2 and waits for the head of the answer.
-    ///
-    /// # Errors
-    /// When no connection could be made, or the one in use failed and trying again could do
-    /// something twice.
-    ///
-    /// # Cancel safety
-    /// Dropping the future ends the exchange; its connection is closed, not reused.
-    pub(crate) async fn send_http2(
-        &self,
-        mut request: Box<Request<RequestBody>>,
-    ) -> Result<Answer, Failure> {
-        let repeatable = self.body.is_none() && is_idempotent(request.method());
-        if let Some(sender) = self.pool.http2(self.origin.id) {
-            let spare = repeatable.then(|| copy(&request));
-            match self.over_http2(sender, request).await {
-                Ok(answer) => return Ok(answer),
-                Err((failure, unsent)) => {
-                    let lost = Lost { unsent: unsent.is_some(), reused: true, repeatable };
-                    request = match unsent.or(spare) {
-                        Some(again) if self.may_retry(&failure, lost) => again,
-                        _ => return Err(failure),
-                    };
-                }
-            }
-        }
-        let sender = self.connect_http2().await?;
-        self.over_http2(sender, request).await.map_err(|(failure, _)| failure)
-    }
-
-    /// The connection that another request has made meanwhile, or a new one.
-    async fn connect_http2(&self) -> Result<Http2, Failure> {
-        let deadline = Instant::now() + self.timeouts.connect;
-        let connecting = self.pool.connecting(self.origin.id);
-        let first = connecting.try_lock();
-        if first.is_err()
-            && let Some(sender) = self.made_meanwhile(&connecting, deadline).await?
-        {
-            return Ok(sender);
-        }
-        let left = deadline.saturating_duration_since(Instant::now());
-        let (stream, agreed) = self.connect(|offers| &offers.http2, left).await?;
-        if self.origin.secure.is_some() && !agreed {
-            return Err(Failure::with(FailureKind::Tls, "the server does not offer HTTP/2"));
-        }
-        let sender = Http2::handshake(stream).await?;
-        self.pool.put_http2(self.origin.id, sender.clone());
-        Ok(sender)
-    }
-
     async fn over_http2(
         &self,
-        mut sender: Http2,
+        sender: Http2,
         request: Box<Request<RequestBody>>,
-    ) -> Result<Answer, (Failure, Option<Box<Request<RequestBody>>>)> {
+    ) -> Result<Answer, NotAnswered> {
         if let Some(body) = &self.body {
-            // hyper does not tell of interim answers over HTTP/2, so none is waited for.
+            // A stream can be refused at any time, so few servers of HTTP/2 ask for a body.
             body.release();
         }
-        let sent = pin!(sender.send(*request));
+        let rest = Rest { body: self.body.as_ref(), limit: self.timeouts.response };
+        let sent = pin!(sender.clone().send(request, self.listening, rest));
         let timer = pin!(tokio::time::sleep_until(Instant::now()));
-        let response = self.in_time(sent, timer).await;
-        let response = response.map_err(|(failure, unsent)| (sender.explain(failure), unsent))?;
+        let response = self.in_time(sent, timer).await.inspect_err(|not_answered| {
+            if not_answered.failure.kind == FailureKind::ResponseTimeout {
+                sender.suspect();
+            }
+        })?;
         let body = |incoming| AnswerBody::new(incoming, None, self.timeouts.idle);
         Ok(Answer::Response(response.map(body)))
-    }
-
-    /// A new connection within `limit`, and whether HTTP/2 was agreed on; `offer` says what is
-    /// offered where TLS is spoken.
-    async fn connect(
-        &self,
-        offer: fn(&Connectors) -> &Arc<ClientConfig>,
-        limit: Duration,
-    ) -> Result<(Stream, bool), Failure> {
-        let target = &self.origin.url.endpoint;
-        match &self.origin.secure {
-            None => Stream::connect(target, limit).await.map(|stream| (stream, false)),
-            Some(secure) => {
-                let config = Arc::clone(offer(&secure.connectors));
-                Stream::secure(target, secure.name.clone(), config, limit).await
-            }
-        }
     }
 
     /// Waits for the head of an answer. A body that fails meanwhile explains the failure better
@@ -344,7 +175,7 @@ impl Exchange<'_> {
         &self,
         mut sent: impl Future<Output = Sent> + Unpin,
         mut timer: Pin<&mut Sleep>,
-    ) -> Result<Response<Incoming>, (Failure, Option<Box<Request<RequestBody>>>)> {
+    ) -> Sent {
         timer.as_mut().reset(Instant::now() + self.timeouts.response);
         let outcome = std::future::poll_fn(|cx| {
             if let Poll::Ready(outcome) = Pin::new(&mut sent).poll(cx) {
@@ -360,11 +191,8 @@ impl Exchange<'_> {
         });
         match outcome.await {
             Some(Ok(response)) => Ok(response),
-            Some(Err(mut error)) => {
-                let unsent = error.take_message().map(Box::new);
-                Err((self.explain(error.into_error()), unsent))
-            }
-            None => Err((Failure::new(FailureKind::ResponseTimeout), None)),
+            Some(Err(not_answered)) => Err(self.explained(not_answered)),
+            None => Err(Failure::new(FailureKind::ResponseTimeout).into()),
         }
     }
 
@@ -378,17 +206,21 @@ impl Exchange<'_> {
         Some(counted_from + self.timeouts.response).filter(|later| *later > deadline)
     }
 
-    fn explain(&self, error: hyper::Error) -> Failure {
-        match self.body.as_ref().and_then(|body| body.failure()) {
-            Some(BodyFailure::TooLarge) => Failure::new(FailureKind::BodyTooLarge),
-            Some(BodyFailure::Idle) => Failure::new(FailureKind::BodyIdle),
-            Some(BodyFailure::Broken) => Failure::new(FailureKind::BodyBroken),
-            None => Failure::exchange(error),
-        }
+    fn explained(&self, not_answered: NotAnswered) -> NotAnswered {
+        let kind = match self.body.as_ref().and_then(|body| body.failure()) {
+            Some(BodyFailure::TooLarge) => FailureKind::BodyTooLarge,
+            Some(BodyFailure::Idle) => FailureKind::BodyIdle,
+            Some(BodyFailure::Broken) => FailureKind::BodyBroken,
+            None => return not_answered,
+        };
+        NotAnswered { failure: Failure::new(kind), ..not_answered }
     }
 
     fn may_retry(&self, failure: &Failure, lost: Lost) -> bool {
-        let ended = matches!(failure.kind, FailureKind::Terminated | FailureKind::Alert);
+        let ended = matches!(
+            failure.kind,
+            FailureKind::Terminated | FailureKind::NotProcessed | FailureKind::Alert
+        );
         let retry = ended && lost.may_retry();
         if retry {
             self.registry.retries.fetch_add(1, Ordering::Relaxed);

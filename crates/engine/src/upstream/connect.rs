@@ -12,6 +12,7 @@ use rustix::io::Errno;
 use rustix::net::RecvFlags;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
+use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::Instant;
@@ -20,6 +21,9 @@ use vane_core::value::endpoint::{Endpoint, Host};
 
 use crate::upstream::failure::{Failure, FailureKind};
 use crate::upstream::secured::{Alert, Secured};
+
+/// How long a peer may be silent before the kernel asks whether it is there.
+const PROBE: Duration = Duration::from_secs(20);
 
 /// A connection to a server.
 #[derive(Debug)]
@@ -91,13 +95,29 @@ impl Stream {
 
     /// Makes the coming close a reset, where the transport knows one.
     pub(crate) fn reset_on_close(&self) {
-        let stream = match self {
-            Self::Tcp(stream) => stream,
-            Self::Tls(stream) => stream.tcp(),
-            Self::Unix(_) => return,
-        };
-        // Fails only on a socket that is gone already.
-        let _ = stream.set_zero_linger();
+        if let Some(stream) = self.tcp() {
+            // Fails only on a socket that is gone already.
+            let _ = stream.set_zero_linger();
+        }
+    }
+
+    /// Has the kernel end a connection whose peer is gone without a word, for one that is shared
+    /// and kept.
+    pub(crate) fn watch_peer(&self) {
+        let Some(stream) = self.tcp() else { return };
+        let socket = SockRef::from(stream);
+        let keepalive = TcpKeepalive::new().with_time(PROBE).with_interval(PROBE);
+        // Without them the times of requests still hold.
+        let _ = socket.set_tcp_keepalive(&keepalive);
+        let _ = socket.set_tcp_user_timeout(Some(PROBE * 2));
+    }
+
+    fn tcp(&self) -> Option<&TcpStream> {
+        match self {
+            Self::Tcp(stream) => Some(stream),
+            Self::Tls(stream) => Some(stream.tcp()),
+            Self::Unix(_) => None,
+        }
     }
 
     /// The alert that it has ended with; nothing where TLS is not spoken.

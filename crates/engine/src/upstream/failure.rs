@@ -5,8 +5,12 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 
-use http::Method;
+use h2::Reason;
+use http::{Method, Request, Response};
+use hyper::client::conn::TrySendError;
 
+use crate::body::RequestBody;
+use crate::inbound::Inbound;
 use crate::upstream::secured::tls_error;
 
 /// An exchange with a server that did not come to an answer.
@@ -38,6 +42,8 @@ pub(crate) enum FailureKind {
     Alert,
     /// The server closed the connection before its answer.
     Terminated,
+    /// The server says that it has not begun with the request.
+    NotProcessed,
     /// The answer did not begin in time.
     ResponseTimeout,
     /// What the server sent is no HTTP.
@@ -96,6 +102,23 @@ impl Failure {
         Self::with(kind, error)
     }
 
+    /// What h2 says of a stream that was not answered. Of a server that goes away only those are told
+    /// that it has not begun with, RFC 9113 §6.8.
+    pub(crate) fn stream(error: h2::Error) -> Self {
+        let is_refused = error.is_go_away() || error.reason() == Some(Reason::REFUSED_STREAM);
+        let tls = error.get_io().and_then(tls_error);
+        let kind = if matches!(tls, Some(rustls::Error::AlertReceived(_))) {
+            FailureKind::Alert
+        } else if error.is_remote() && is_refused {
+            FailureKind::NotProcessed
+        } else if error.is_library() && error.reason() == Some(Reason::PROTOCOL_ERROR) {
+            FailureKind::Protocol
+        } else {
+            FailureKind::Terminated
+        };
+        Self::with(kind, error)
+    }
+
     /// What hyper says of a connection in use.
     pub(crate) fn exchange(error: hyper::Error) -> Self {
         let kind = if error.is_parse() || error.is_parse_status() {
@@ -126,6 +149,7 @@ impl fmt::Display for Failure {
             FailureKind::Alert => "the upstream refused or ended TLS",
             FailureKind::ConnectTimeout => "the connection to the upstream took too long",
             FailureKind::Terminated => "the upstream closed the connection before its answer",
+            FailureKind::NotProcessed => "the upstream refused the request",
             FailureKind::ResponseTimeout => "the upstream's answer took too long",
             FailureKind::Protocol => "the upstream's answer is not HTTP",
             FailureKind::BodyTooLarge => "the request's body is too large",
@@ -149,11 +173,38 @@ impl Error for Failure {
     }
 }
 
+/// What becomes of a request that was sent: the head of its answer, or none.
+pub(crate) type Sent = Result<Response<Inbound>, NotAnswered>;
+
+/// A request that was not answered.
+#[derive(Debug)]
+pub(crate) struct NotAnswered {
+    /// Why.
+    pub(crate) failure: Failure,
+    /// The request, where none of it was written.
+    pub(crate) unsent: Option<Box<Request<RequestBody>>>,
+}
+
+impl From<Failure> for NotAnswered {
+    fn from(failure: Failure) -> Self {
+        Self { failure, unsent: None }
+    }
+}
+
+impl From<TrySendError<Request<RequestBody>>> for NotAnswered {
+    fn from(mut error: TrySendError<Request<RequestBody>>) -> Self {
+        let unsent = error.take_message().map(Box::new);
+        Self { failure: Failure::exchange(error.into_error()), unsent }
+    }
+}
+
 /// What is known of a request whose connection failed before any byte of an answer.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Lost {
     /// None of its bytes had been written.
     pub(crate) unsent: bool,
+    /// The server says that it has not begun with it, and it is still complete here.
+    pub(crate) refused: bool,
     /// The connection had carried an exchange before, so the server may have closed it while
     /// the request was on its way.
     pub(crate) reused: bool,
@@ -164,7 +215,7 @@ pub(crate) struct Lost {
 impl Lost {
     /// Whether another connection may be tried without risk of doing anything twice.
     pub(crate) fn may_retry(self) -> bool {
-        self.unsent || (self.reused && self.repeatable)
+        self.unsent || self.refused || (self.reused && self.repeatable)
     }
 }
 
@@ -180,11 +231,13 @@ mod tests {
 
     #[test]
     fn only_what_cannot_have_been_processed_twice_is_tried_again() {
+        let lost = Lost { unsent: false, refused: false, reused: false, repeatable: false };
         let table = [
-            (Lost { unsent: true, reused: false, repeatable: false }, true),
-            (Lost { unsent: false, reused: true, repeatable: true }, true),
-            (Lost { unsent: false, reused: true, repeatable: false }, false),
-            (Lost { unsent: false, reused: false, repeatable: true }, false),
+            (Lost { unsent: true, ..lost }, true),
+            (Lost { refused: true, ..lost }, true),
+            (Lost { reused: true, repeatable: true, ..lost }, true),
+            (Lost { reused: true, ..lost }, false),
+            (Lost { repeatable: true, ..lost }, false),
         ];
         for (lost, expected) in table {
             assert_eq!(lost.may_retry(), expected, "{lost:?}");

@@ -20,12 +20,12 @@ use tokio::time::Sleep;
 
 use crate::bell::Bell;
 use crate::body::{BodyWatch, RequestBody};
+use crate::inbound::Inbound;
 use crate::upstream::connect::{Stream, is_quiet};
-use crate::upstream::failure::Failure;
+use crate::upstream::failure::{Failure, Sent};
 
-/// What becomes of a request that was sent: the head of its answer, or an error with the request
-/// where none of it was written.
-pub(crate) type Sent = Result<Response<Incoming>, TrySendError<Request<RequestBody>>>;
+/// What hyper makes of a request.
+type Tried = Result<Response<Incoming>, TrySendError<Request<RequestBody>>>;
 
 /// One connection.
 #[derive(Debug)]
@@ -81,7 +81,7 @@ impl Http1 {
     pub(crate) fn send(
         &mut self,
         request: Request<RequestBody>,
-    ) -> impl Future<Output = Sent> + use<> {
+    ) -> impl Future<Output = Tried> + use<> {
         self.sender.try_send_request(request)
     }
 
@@ -95,7 +95,7 @@ impl Http1 {
     /// Dropping the future leaves the connection in the middle of an exchange: drop it as well.
     pub(crate) fn answer<'a>(
         &'a mut self,
-        mut sent: Pin<&'a mut impl Future<Output = Sent>>,
+        mut sent: Pin<&'a mut impl Future<Output = Tried>>,
     ) -> (impl Future<Output = Sent> + Unpin + 'a, Pin<&'a mut Sleep>) {
         let Self { driven, timer, .. } = self;
         let mut written = false;
@@ -107,12 +107,12 @@ impl Http1 {
             if std::mem::replace(&mut written, true) {
                 driven.rest();
                 if let Poll::Ready(answer) = sent.as_mut().poll(&mut idle) {
-                    return Poll::Ready(answer);
+                    return Poll::Ready(known(answer));
                 }
             }
             driven.drive(cx);
             // Only the connection resolves the answer, and it has just been driven.
-            sent.as_mut().poll(&mut idle)
+            sent.as_mut().poll(&mut idle).map(known)
         });
         (answer, timer.as_mut())
     }
@@ -199,6 +199,13 @@ impl Driven {
             poll(&mut self.connection, &mut self.closed, &mut cx);
             self.resting = true;
         }
+    }
+}
+
+fn known(tried: Tried) -> Sent {
+    match tried {
+        Ok(answer) => Ok(answer.map(Inbound::Http1)),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -4,6 +4,7 @@ mod activation;
 mod bind;
 mod boot;
 mod certs;
+mod check;
 mod cli;
 mod config;
 mod drain;

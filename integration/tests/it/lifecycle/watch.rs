@@ -1,6 +1,10 @@
+use std::process::Command;
+
 use integration::config_dir::ConfigDir;
+use integration::tools;
 use integration::vaned::Vaned;
 use integration::wait::until;
+use rustix::process::Signal;
 use serde_json::json;
 
 use super::{LIMIT, said, says, stats, until_said};
@@ -51,6 +55,38 @@ async fn a_swapped_link_of_the_whole_directory_is_followed_each_time() {
     for text in ["1", "2", "3"] {
         config.swap(|tree| tree.write_rule("a", says("127.0.0.1:0", text)));
         until_said(addr, text).await;
+    }
+}
+
+/// S9. A new generation of a system swaps a link in the middle of the way.
+#[tokio::test]
+async fn a_swapped_link_on_the_way_to_the_directory_is_followed_each_time() {
+    let config = ConfigDir::linked_chain().rule("a", says("127.0.0.1:0", "0"));
+    let vaned = Vaned::start(&config).await;
+    let addr = vaned.only_addr().await;
+    for text in ["1", "2", "3"] {
+        config.swap(|tree| tree.write_rule("a", says("127.0.0.1:0", text)));
+        until_said(addr, text).await;
+    }
+}
+
+/// S9. Where nothing can be watched, SIGHUP still reads the directory by its path, wherever that
+/// leads now.
+#[tokio::test]
+async fn a_hangup_follows_a_swapped_link_that_nobody_watches() {
+    let made = Command::new(BLIND[0]).args(&BLIND[1..]).arg("true").status();
+    if !made.is_ok_and(|status| status.success()) {
+        return tools::skipped("no user namespace without watches can be made here");
+    }
+    let config = ConfigDir::linked_chain().rule("a", says("127.0.0.1:0", "0"));
+    let vaned = Vaned::builder(&config).within(&BLIND).start().await;
+    vaned.wait_for_log(|line| line.contains("fs.inotify.max_user_watches")).await;
+    let addr = vaned.only_addr().await;
+    for text in ["1", "2"] {
+        config.swap(|tree| tree.write_rule("a", says("127.0.0.1:0", text)));
+        vaned.signal(Signal::HUP);
+        until_said(addr, text).await;
+        assert_eq!("sighup", stats(&vaned).await["last_reload"]["trigger"]);
     }
 }
 
@@ -123,6 +159,15 @@ async fn a_directory_that_is_made_again_is_watched_again() {
     config.replace_by_rename("rules/a.json", &rule("newer"));
     until_said(addr, "newer").await;
 }
+
+const BLIND: [&str; 6] = [
+    "unshare",
+    "--user",
+    "--map-root-user",
+    "sh",
+    "-c",
+    "echo 0 > /proc/sys/user/max_inotify_watches && exec \"$0\" \"$@\"",
+];
 
 fn rule(text: &str) -> String {
     let mut rule = says("127.0.0.1:0", text);

@@ -221,6 +221,47 @@ async fn a_stream_that_an_http2_origin_refuses_is_tried_again_or_a_bad_gateway()
 }
 
 #[tokio::test]
+async fn what_an_http2_origin_refuses_is_tried_once_more_whatever_the_method() {
+    let (origin, rig) = h2c().await;
+    let client = rig.h2().await;
+    assert_eq!(200, client.get("/bytes/1").await.unwrap().status);
+    assert_eq!(502, client.post("/refuse", "").await.unwrap().status);
+    assert_eq!((3, 2), (origin.count(), origin.connections_accepted()));
+    // What the origin had begun with is not repeated.
+    assert_eq!(502, client.post("/reset", "").await.unwrap().status);
+    assert_eq!(4, origin.count());
+}
+
+#[tokio::test]
+async fn clients_that_do_not_read_hold_nobody_else_of_their_origin_back() {
+    let (origin, rig) = h2c().await;
+    let mut held = Vec::new();
+    for _ in 0..4 {
+        let slow = rig.h2().await;
+        let mut stream = slow.open(slow.request(Method::GET, "/bytes/8000000")).await.unwrap();
+        stream.end().unwrap();
+        held.push(stream.head().await.unwrap());
+    }
+    for _ in 0..3 {
+        assert_eq!(pattern(3_000_000), rig.h2().await.get("/bytes/3000000").await.unwrap().body);
+    }
+    assert_eq!(1, origin.connections_accepted());
+    drop(held);
+}
+
+#[tokio::test]
+async fn an_answer_to_head_has_the_length_and_the_date_and_no_body() {
+    let rig = Rig::ruled(serde_json::json!({ "respond": { "body": "twelve bytes" } })).await;
+    let client = rig.h2().await;
+    for (method, body) in [(Method::HEAD, ""), (Method::GET, "twelve bytes")] {
+        let answer = send(&client, client.request(method.clone(), "/")).await;
+        assert_eq!((200, body.as_bytes()), (answer.status, answer.body.as_slice()), "{method}");
+        assert_eq!(Some("12"), answer.header("content-length"), "{method}");
+        assert!(answer.header("date").is_some_and(|date| date.ends_with(" GMT")), "{method}");
+    }
+}
+
+#[tokio::test]
 async fn an_http2_origin_that_goes_away_costs_no_client_an_error() {
     let (origin, rig) = h2c().await;
     let mix = Mix::new("example.com").get("/bytes/100").post("/echo", 2000);

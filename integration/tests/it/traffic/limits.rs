@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Method};
 use integration::failure::Failure;
 use integration::h2_raw::{H2Raw, RST_STREAM, widened};
 use integration::raw_client::RawClient;
@@ -238,7 +240,7 @@ async fn streams_that_are_opened_and_reset_in_turn_meet_the_limit() {
     let client = rig.h2().await;
     let flood = async {
         loop {
-            let request = client.request(http::Method::GET, "/gate/never");
+            let request = client.request(Method::GET, "/gate/never");
             let Ok(mut stream) = client.open(request).await else { return };
             if stream.end().is_err() {
                 return;
@@ -274,4 +276,21 @@ async fn turned_away(rig: &Rig) -> bool {
             true
         }
     }
+}
+
+#[tokio::test]
+async fn a_head_with_too_many_fields_is_refused_over_http2_and_cookies_count_as_one() {
+    let (origin, rig) = limited(&[("VANE_SEC_HEADER_COUNT", "32")]).await;
+    let client = rig.h2().await;
+    let with = |name: fn(u32) -> String| {
+        let mut request = client.request(Method::GET, "/bytes/1");
+        for number in 0..40 {
+            let name: HeaderName = name(number).parse().unwrap();
+            request.headers_mut().append(name, HeaderValue::from_static("a=1"));
+        }
+        client.exchange(request, Bytes::new(), None)
+    };
+    assert_eq!(431, with(|number| format!("x-{number}")).await.unwrap().status);
+    assert_eq!((0, 1), (origin.count(), rig.refused("head").await));
+    assert_eq!(200, with(|_| "cookie".to_owned()).await.unwrap().status);
 }

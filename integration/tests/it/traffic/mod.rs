@@ -6,6 +6,7 @@ mod fields;
 mod forwarding;
 mod http1;
 mod http2;
+mod interim;
 mod limits;
 mod rig;
 mod rules;

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use integration::failure::Failure;
+use integration::h2c_origin::H2cOrigin;
 use serde_json::json;
 
 use super::rig::{LIMIT, Rig, Strict, get_with};
@@ -22,6 +23,18 @@ async fn an_answer_that_does_not_begin_in_time_is_a_gateway_timeout() {
     assert_eq!(Some("vane; error=http_response_timeout"), answer.header("proxy-status"));
     assert!(answer.keeps_alive());
     assert_eq!(3, client.get("/bytes/3", "a").await.unwrap().body.len());
+    assert_eq!(2, origin.connections_accepted());
+}
+
+#[tokio::test]
+async fn a_server_of_http2_that_does_not_answer_gets_the_next_request_on_a_new_connection() {
+    let origin = H2cOrigin::start().await;
+    let forward = json!({ "to": origin.url(), "timeout": { "response": "300ms" } });
+    let rig = Rig::ruled(json!({ "forward": forward })).await;
+    assert_eq!(200, rig.get("/bytes/1").await.status);
+    assert_eq!(504, rig.get("/gate/never").await.status);
+    assert_eq!(200, rig.get("/bytes/1").await.status);
+    assert_eq!(200, rig.get("/bytes/1").await.status);
     assert_eq!(2, origin.connections_accepted());
 }
 

@@ -242,7 +242,7 @@ async fn a_body_is_held_until_an_http1_server_asks_for_it_over_tls() {
     assert_eq!((417, 0), (refused.status, refused.informational.len()));
 }
 
-/// Interim answers do not come through over HTTP/2, so the body goes at once.
+/// Few servers of HTTP/2 ask for a body, and each can refuse a stream at any time.
 #[tokio::test]
 async fn a_body_that_waits_for_the_word_goes_to_an_http2_server_without_delay() {
     let (_site, rig) = both().await;
