@@ -43,6 +43,7 @@ in
         SocketUser = "root";
         SocketGroup = cfg.group;
         SocketMode = "0660";
+        RemoveOnStop = true;
         Service = "vaned.service";
       };
     };

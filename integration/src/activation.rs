@@ -82,6 +82,18 @@ impl Activation {
         self.sockets.reverse();
     }
 
+    /// Has somebody else say so much that nobody can say more before [`Self::message`] is called.
+    ///
+    /// # Panics
+    /// When the socket for messages takes more than any kernel's does.
+    pub fn clog(&self) {
+        let other = UnixDatagram::unbound().expect("a socket can be made");
+        other.connect(self.place.path().join(NOTIFY)).expect("the manager listens");
+        other.set_nonblocking(true).expect("a socket can be set");
+        let said = (0..1_000_000).take_while(|_| other.send(b"STATUS=x\n").is_ok()).count();
+        assert!(said < 1_000_000);
+    }
+
     /// The names of the sockets that a daemon gave to be kept.
     pub fn stored(&mut self) -> Vec<String> {
         self.stored.iter().map(|(name, _)| name.clone()).collect()

@@ -31,6 +31,21 @@ impl Running {
         Self::start(name, command, |log| Ok(log.try_clone()?.into()))
     }
 
+    /// Starts it with an input that lasts until [`Self::release`], and follows both of its outputs.
+    pub(crate) fn spawn_held(name: &'static str, mut command: Command) -> Self {
+        command.stdin(Stdio::piped());
+        Self::start(name, command, |log| Ok(log.try_clone()?.into()))
+    }
+
+    /// Ends its input, and waits for its end.
+    ///
+    /// # Panics
+    /// When it does not end within 10 seconds.
+    pub(crate) fn release(&mut self) {
+        drop(self.child.stdin.take());
+        wait::until_blocking(&format!("{} to end", self.name), LIMIT, || self.exited());
+    }
+
     fn start(
         name: &'static str,
         mut command: Command,

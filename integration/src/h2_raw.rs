@@ -45,6 +45,25 @@ impl<S: Socket> H2Raw<S> {
         Ok(Self { client, next_stream: 1 })
     }
 
+    /// The server's side of a connection: reads the preface and sends empty settings.
+    pub async fn accepted(mut client: RawClient<S>) -> Result<Self, Failure> {
+        client.read_exactly(PREFACE.len()).await?;
+        client.send(frame(SETTINGS, 0, 0, &[])).await?;
+        Ok(Self { client, next_stream: 2 })
+    }
+
+    /// The streams of the next `count` frames of that type, past all other frames.
+    pub async fn streams_of(&mut self, kind: u8, count: usize) -> Result<Vec<u32>, Failure> {
+        let mut streams = Vec::new();
+        while streams.len() < count {
+            let frame = self.next_frame().await?;
+            if frame.kind == kind {
+                streams.push(frame.stream);
+            }
+        }
+        Ok(streams)
+    }
+
     /// Sends any bytes, such as those of [`frame`].
     pub async fn send(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         self.client.send(bytes).await
@@ -136,6 +155,16 @@ pub fn widened(stream: u32, bytes: u32) -> Vec<u8> {
     frame(WINDOW_UPDATE, 0, stream, &bytes.to_be_bytes())
 }
 
+/// The HEADERS frame of a whole answer without body, with status 200.
+pub fn ok(stream: u32) -> Vec<u8> {
+    frame(HEADERS, END_STREAM | END_HEADERS, stream, &[STATUS_200])
+}
+
+/// The HEADERS frame of an answer with status 200 whose body follows.
+pub fn ok_with_body(stream: u32) -> Vec<u8> {
+    frame(HEADERS, END_HEADERS, stream, &[STATUS_200])
+}
+
 /// A request in literals without indexing and entries of the static table (RFC 7541 §6).
 fn header_block(path: &str, authority: &str) -> Vec<u8> {
     let mut block = vec![METHOD_GET, SCHEME_HTTP];
@@ -161,6 +190,8 @@ pub const HEADERS: u8 = 0x1;
 pub const RST_STREAM: u8 = 0x3;
 /// The frame type of settings.
 pub const SETTINGS: u8 = 0x4;
+/// The frame type of a question whether the peer is there, and of its answer.
+pub const PING: u8 = 0x6;
 /// The frame type that ends a connection.
 pub const GOAWAY: u8 = 0x7;
 /// The frame type that opens a window.
@@ -175,6 +206,7 @@ pub const ENHANCE_YOUR_CALM: u32 = 0xb;
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const CANCEL: u32 = 0x8;
 const INITIAL_WINDOW_SIZE: u16 = 0x4;
+const STATUS_200: u8 = 0x88;
 const METHOD_GET: u8 = 0x82;
 const SCHEME_HTTP: u8 = 0x86;
 const PATH: u8 = 0x04;

@@ -24,11 +24,15 @@ pub mod name_server;
 
 pub mod cpu;
 
+pub mod machine;
+
 pub mod vaned;
 
 pub mod activation;
 
 pub mod vane;
+
+pub mod stuck_file;
 
 pub mod nix;
 

@@ -29,6 +29,10 @@ impl Tool {
     /// What starts a program with sockets, at the first connection.
     pub const SOCKET_ACTIVATE: Self =
         Self { program: "systemd-socket-activate", package: "systemd" };
+    /// What takes a lease on a file.
+    pub const PYTHON: Self = Self { program: "python3", package: "python3" };
+    /// What is process 1 of a machine.
+    pub const SYSTEMD: Self = Self { program: "systemd", package: "systemd" };
     /// What creates the users of services.
     pub const SYSUSERS: Self = Self { program: "systemd-sysusers", package: "systemd" };
     /// What evaluates the NixOS module, beside `nix` and `nix-build`.

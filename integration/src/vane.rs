@@ -60,16 +60,24 @@ impl Vane {
     /// When it does not end within a minute; it is killed then.
     pub async fn run(mut self, args: &[&str]) -> Output {
         self.command.args(args).stdin(Stdio::null());
-        let spawned = self.command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
-        let child = spawned.expect("the binary can be started");
-        let pid = pid_of(&child);
-        let waiting = tokio::task::spawn_blocking(|| child.wait_with_output());
-        let Ok(ended) = timeout(LIMIT, waiting).await else {
-            let _ = kill_process(pid, Signal::KILL);
-            panic!("vane {args:?} has not ended within {LIMIT:?}");
-        };
-        output(ended.expect("the waiting thread does not panic"))
+        finished(self.command, &format!("vane {args:?}")).await
     }
+}
+
+/// Runs a program to its end.
+///
+/// # Panics
+/// When it does not end within a minute; it is killed then.
+pub(crate) async fn finished(mut command: Command, what: &str) -> Output {
+    let spawned = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let child = spawned.expect("the program can be started");
+    let pid = pid_of(&child);
+    let waiting = tokio::task::spawn_blocking(|| child.wait_with_output());
+    let Ok(ended) = timeout(LIMIT, waiting).await else {
+        let _ = kill_process(pid, Signal::KILL);
+        panic!("{what} has not ended within {LIMIT:?}");
+    };
+    output(ended.expect("the waiting thread does not panic"))
 }
 
 impl Default for Vane {

@@ -117,7 +117,7 @@ pub(crate) const USAGE: &str = "\
 usage: cargo xtask <task>
 
   test [--only STEP,...]   check everything that can be checked on this machine
-                           steps: fmt clippy docs deny advisories tools build images test
+                           steps: fmt clippy docs deny advisories tools build package images test
   fuzz [--seconds N]       run every target under fuzz/fuzz_targets for N seconds (60)
   bench                    measure what a compile, a walk and a proxied request cost
   deb                      build a package for Debian below target/debian

@@ -8,10 +8,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::command::{self, Program};
-use crate::image;
-use crate::packages;
 use crate::report::{Outcome, Report};
 use crate::tools::{self, Tool};
+use crate::{deb, image, packages};
 
 /// One thing to check. The order here is the order of a run: what answers fastest comes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +29,8 @@ pub(crate) enum Step {
     Tools,
     /// The two binaries build.
     Build,
+    /// The package for Debian is made of them, for tests to install.
+    Package,
     /// The container images that tests start are built, where there is an engine.
     Images,
     /// Unit, golden, tidy and integration tests.
@@ -48,6 +49,7 @@ pub(crate) fn run(only: &[Step]) -> Report {
             Step::Advisories => advisories(so_far),
             Step::Tools => packages::provide_for_tests(),
             Step::Build => cargo(&["build", "--locked", "-p", "vaned", "-p", "vane"]).into(),
+            Step::Package => package(so_far),
             Step::Images => image::provide_for_tests(),
             Step::Test => tests(so_far),
         });
@@ -59,7 +61,7 @@ pub(crate) fn run(only: &[Step]) -> Report {
 }
 
 impl Step {
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Fmt,
         Self::Clippy,
         Self::Docs,
@@ -67,6 +69,7 @@ impl Step {
         Self::Advisories,
         Self::Tools,
         Self::Build,
+        Self::Package,
         Self::Images,
         Self::Test,
     ];
@@ -85,6 +88,7 @@ impl Step {
             Self::Advisories => "advisories",
             Self::Tools => "tools",
             Self::Build => "build",
+            Self::Package => "package",
             Self::Images => "images",
             Self::Test => "test",
         }
@@ -93,7 +97,7 @@ impl Step {
     /// The integration tests drive the two binaries, as processes and in containers, and run other
     /// programs beside them, so wanting tests means wanting these.
     fn is_wanted(self, only: &[Self]) -> bool {
-        let is_for_tests = matches!(self, Self::Tools | Self::Build | Self::Images);
+        let is_for_tests = matches!(self, Self::Tools | Self::Build | Self::Package | Self::Images);
         only.is_empty() || only.contains(&self) || (is_for_tests && only.contains(&Self::Test))
     }
 }
@@ -136,6 +140,13 @@ fn advisories(so_far: &Report) -> Outcome {
         .args(["--all-features", "check", "--disable-fetch", "advisories"])
         .run()
         .into()
+}
+
+fn package(so_far: &Report) -> Outcome {
+    if so_far.has_failed(Step::Build.name()) {
+        return Outcome::Skipped("the build failed".to_owned());
+    }
+    deb::for_tests()
 }
 
 fn tests(so_far: &Report) -> Outcome {
@@ -187,6 +198,7 @@ mod tests {
     fn asking_for_tests_asks_for_what_they_start_too() {
         assert!(Step::Build.is_wanted(&[Step::Test]));
         assert!(Step::Tools.is_wanted(&[Step::Test]));
+        assert!(Step::Package.is_wanted(&[Step::Test]));
         assert!(Step::Images.is_wanted(&[Step::Test]));
         assert!(!Step::Build.is_wanted(&[Step::Fmt]));
         assert!(!Step::Fmt.is_wanted(&[Step::Test]));

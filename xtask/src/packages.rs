@@ -92,10 +92,11 @@ const NIX: Package =
     Package { name: "nix-bin", programs: &["nix", "nix-instantiate", "nix-build"] };
 const SYSTEMD: Package = Package {
     name: "systemd",
-    programs: &["systemd-analyze", "systemd-socket-activate", "systemd-sysusers"],
+    programs: &["systemd", "systemd-analyze", "systemd-socket-activate", "systemd-sysusers"],
 };
-const FOR_TESTS: [&Package; 7] =
-    [&PEBBLE, &KNOT, &TESTSSL, &NIX, &SYSTEMD, &BUSYBOX, &CA_CERTIFICATES];
+const PYTHON: Package = Package { name: "python3", programs: &["python3"] };
+const FOR_TESTS: [&Package; 8] =
+    [&PEBBLE, &KNOT, &TESTSSL, &NIX, &SYSTEMD, &PYTHON, &BUSYBOX, &CA_CERTIFICATES];
 const LIMIT: Duration = Duration::from_secs(300);
 
 #[cfg(test)]

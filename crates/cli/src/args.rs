@@ -12,7 +12,8 @@ use clap_complete::Shell;
 pub(crate) struct Args {
     /// The daemon's management socket
     ///
-    /// Without it: VANE_MGMT_UNIX, else vaned.sock in XDG_RUNTIME_DIR, else /var/run/vaned.sock.
+    /// Without it: VANE_MGMT_UNIX, else vaned.sock in XDG_RUNTIME_DIR if it is there, else
+    /// /var/run/vaned.sock.
     #[arg(long, global = true, value_name = "PATH")]
     pub(crate) socket: Option<PathBuf>,
 
@@ -158,7 +159,7 @@ Exit status:
 
 Environment:
   VANE_MGMT_UNIX   the management socket, where --socket is not given
-  XDG_RUNTIME_DIR  the directory of the management socket, where neither is given
+  XDG_RUNTIME_DIR  where a daemon of one's own has it, which comes before that of the system
   NO_COLOR         any value: no colour on a terminal";
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
@@ -10,7 +10,7 @@ use serde_json::Value;
 use tokio::runtime::{Builder, Runtime};
 use vane_mgmt::client::{Client, result_view};
 use vane_mgmt::error::ClientError;
-use vane_mgmt::path::socket_path;
+use vane_mgmt::path::daemon_path;
 use vane_mgmt::request::Request;
 
 use crate::error::CommandError;
@@ -29,13 +29,13 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    /// The socket is the given one, or the one that the environment names.
+    /// The socket is the given one, or the one that the environment leads to.
     pub(crate) fn new(
         socket: Option<PathBuf>,
         json: bool,
         environment: &BTreeMap<String, String>,
     ) -> Self {
-        let socket = socket.unwrap_or_else(|| socket_path(environment));
+        let socket = socket.unwrap_or_else(|| daemon_path(environment, Path::exists));
         let output = Output::new(json, environment);
         Self { socket, output, variables: environment.clone() }
     }

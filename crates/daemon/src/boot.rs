@@ -14,11 +14,13 @@ use vane_mgmt::views::{ReloadOutcome, ReloadTrigger};
 
 use crate::activation::Activation;
 use crate::args::Args;
+use crate::control::Events;
 use crate::environment::{self, Environment, ManagementSettings};
 use crate::logging::{Logging, colours_fit};
+use crate::reload::Begun;
 use crate::supervisor::Supervisor;
 use crate::world::{Fixed, World};
-use crate::{configuration, exit, management, reload};
+use crate::{configuration, exit, management};
 
 /// What is known before anything is opened.
 #[derive(Debug)]
@@ -113,10 +115,12 @@ impl Boot {
     /// order a daemon that is started twice ends before it has accepted anything.
     ///
     /// # Errors
-    /// When the socket is another daemon's, or the configuration does not compile.
+    /// When the socket is another daemon's, or the configuration does not compile; and when somebody
+    /// wants the end while files are read.
     pub(crate) async fn install(
         &self,
         world: &Arc<World>,
+        events: &mut Events,
     ) -> Result<Option<ManagementSocket>, Refused> {
         let settings = &self.environment.management;
         let inherited = self.activation.management(&settings.path).map_err(system)?;
@@ -124,7 +128,12 @@ impl Boot {
             Some(inherited) => Some(ManagementSocket::from_std(inherited)),
             None => take_socket(settings).await?,
         };
-        let reloaded = reload::reload(world, ReloadTrigger::Boot).await;
+        let mut begun = Begun::new(world, ReloadTrigger::Boot);
+        let read = tokio::select! {
+            read = begun.read() => read,
+            _ = events.end() => return Err(Refused(exit::DONE)),
+        };
+        let reloaded = begun.finish(world, read).await;
         if reloaded.view.outcome != ReloadOutcome::Installed {
             say(&reloaded.rendered(colours_fit()));
             say(&format!("error: {} does not compile\n", self.dir.display()));

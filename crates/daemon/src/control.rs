@@ -1,5 +1,6 @@
 //! The one loop that changes the world, one event at a time.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,8 +9,9 @@ use tokio::time::{Instant, interval_at};
 use vane_engine::snapshot::DrainReport;
 use vane_mgmt::views::{ReloadTrigger, ReloadView};
 
+use crate::reload::{self, Begun};
+use crate::views;
 use crate::world::World;
-use crate::{reload, views};
 
 /// What happens to a daemon.
 #[derive(Debug)]
@@ -33,41 +35,95 @@ pub(crate) enum Event {
 }
 
 /// A queue of events. A sender waits while as many wait already.
-pub(crate) fn queue() -> (mpsc::Sender<Event>, mpsc::Receiver<Event>) {
-    mpsc::channel(QUEUE)
+pub(crate) fn queue() -> (mpsc::Sender<Event>, Events) {
+    let (sender, arriving) = mpsc::channel(QUEUE);
+    (sender, Events { arriving, waiting: VecDeque::new() })
 }
 
-/// Handles events until one ends the daemon, and drains. What comes during the drain is answered
-/// too: a reload is refused, and a further request to end changes nothing.
-pub(crate) async fn run(world: &Arc<World>, events: &mut mpsc::Receiver<Event>) {
-    while let Some(event) = events.recv().await {
-        match event {
-            Event::Reload { trigger, answer } => {
-                if trigger == ReloadTrigger::Sighup {
-                    world.logging.reopen();
-                }
-                world.supervisor.reloading();
-                let reloaded = reload::reload(world, trigger).await;
-                world.supervisor.ready(&views::summary(world, &reloaded.view));
-                // Whoever asked may be gone; the log has the outcome.
-                let _ = answer.send(reloaded.view);
-            }
-            Event::Shutdown { by, budget, answer } => {
-                world.set_draining();
-                world.supervisor.stopping();
-                confirm(answer);
-                return drain(world, events, by, budget).await;
+/// What has happened and was not handled yet.
+#[derive(Debug)]
+pub(crate) struct Events {
+    arriving: mpsc::Receiver<Event>,
+    /// Came while a configuration was read. As many as ask, each of which waits for its answer.
+    waiting: VecDeque<Event>,
+}
+
+/// Somebody wants the daemon to end.
+#[derive(Debug)]
+pub(crate) struct End {
+    by: &'static str,
+    budget: Option<Duration>,
+    answer: Option<oneshot::Sender<()>>,
+}
+
+impl Events {
+    async fn next(&mut self) -> Option<Event> {
+        match self.waiting.pop_front() {
+            Some(event) => Some(event),
+            None => self.arriving.recv().await,
+        }
+    }
+
+    /// Returns when somebody wants the daemon to end; what else comes until then keeps its place.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost by dropping the future.
+    pub(crate) async fn end(&mut self) -> End {
+        loop {
+            match self.arriving.recv().await {
+                Some(Event::Shutdown { by, budget, answer }) => return End { by, budget, answer },
+                Some(event) => self.waiting.push_back(event),
+                // Whoever could want it has gone.
+                None => std::future::pending().await,
             }
         }
     }
 }
 
-async fn drain(
-    world: &World,
-    events: &mut mpsc::Receiver<Event>,
-    by: &'static str,
-    budget: Option<Duration>,
-) {
+/// Handles events until one ends the daemon, and drains. What comes during the drain is answered
+/// too: a reload is refused, and a further request to end changes nothing.
+pub(crate) async fn run(world: &Arc<World>, events: &mut Events) {
+    while let Some(event) = events.next().await {
+        let end = match event {
+            Event::Reload { trigger, answer } => reload(world, events, trigger, answer).await,
+            Event::Shutdown { by, budget, answer } => Some(End { by, budget, answer }),
+        };
+        if let Some(End { by, budget, answer }) = end {
+            world.set_draining();
+            world.supervisor.stopping();
+            confirm(answer);
+            return drain(world, events, by, budget).await;
+        }
+    }
+}
+
+/// One reload; or the end, which does not wait for files to be read.
+async fn reload(
+    world: &Arc<World>,
+    events: &mut Events,
+    trigger: ReloadTrigger,
+    answer: oneshot::Sender<ReloadView>,
+) -> Option<End> {
+    if trigger == ReloadTrigger::Sighup {
+        world.logging.reopen();
+    }
+    world.supervisor.reloading();
+    let mut begun = Begun::new(world, trigger);
+    let read = tokio::select! {
+        read = begun.read() => read,
+        end = events.end() => {
+            events.waiting.push_front(Event::Reload { trigger, answer });
+            return Some(end);
+        }
+    };
+    let reloaded = begun.finish(world, read).await;
+    world.supervisor.ready(&views::summary(world, &reloaded.view));
+    // Whoever asked may be gone; the log has the outcome.
+    let _ = answer.send(reloaded.view);
+    None
+}
+
+async fn drain(world: &World, events: &mut Events, by: &'static str, budget: Option<Duration>) {
     let budget = budget.unwrap_or(world.settings.drain);
     tracing::info!(by, budget_secs = budget.as_secs(), "ending: no new connections are accepted");
     let draining = world.engine.drain(budget);
@@ -76,7 +132,7 @@ async fn drain(
     loop {
         tokio::select! {
             report = &mut draining => return log(&report),
-            Some(event) = events.recv() => decline(world, event),
+            Some(event) = events.next() => decline(world, event),
             _ = ticks.tick() => ask_for_time(world),
         }
     }

@@ -41,12 +41,13 @@ use std::sync::Arc;
 use clap::Parser;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc;
+use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
 use crate::activation::Activation;
 use crate::args::Args;
 use crate::boot::{Boot, Refused};
-use crate::control::Event;
+use crate::control::{Event, Events};
 use crate::management::Management;
 use crate::signals::Signals;
 use crate::watch::Watch;
@@ -65,22 +66,30 @@ fn main() -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(exit::USAGE));
         }
     };
-    ExitCode::from(run(&args).unwrap_or_else(|Refused(status)| status))
+    ExitCode::from(run(args).unwrap_or_else(|Refused(status)| status))
 }
 
-fn run(args: &Args) -> Result<u8, Refused> {
+fn run(args: Args) -> Result<u8, Refused> {
     let activation = Activation::take();
     let runtime = runtime()?;
     let signals = runtime.block_on(async { Signals::catch() }).map_err(boot::system)?;
-    let mut boot = Boot::read(args, activation)?;
+    let status = runtime.block_on(start(args, activation, signals));
+    // A file that never ends being read must not keep the process.
+    runtime.shutdown_background();
+    status
+}
+
+async fn start(args: Args, activation: Activation, mut signals: Signals) -> Result<u8, Refused> {
+    let reading = spawn_blocking(move || Boot::read(&args, activation).map(|boot| (boot, args)));
+    let (mut boot, args) = tokio::select! {
+        read = reading => read.map_err(|panic| boot::system(panic.into()))??,
+        _ = signals.end() => return Ok(exit::DONE),
+    };
     if args.check {
         return Ok(boot.check(args.allow_unset));
     }
     let world = boot.world()?;
-    let status = runtime.block_on(live(&boot, &world, signals));
-    // A file that never ends being read must not keep the process.
-    runtime.shutdown_background();
-    status
+    live(&boot, &world, signals).await
 }
 
 /// From the first generation to the end.
@@ -98,11 +107,11 @@ async fn serve(
     boot: &Boot,
     world: &Arc<World>,
     sender: mpsc::Sender<Event>,
-    events: &mut mpsc::Receiver<Event>,
+    events: &mut Events,
 ) -> Result<u8, Refused> {
     // Armed before the first read, so that no change falls between that and the watching.
     let watch = Watch::arm(&boot.dir, boot.log_file(), world.named_files.subscribe());
-    let socket = boot.install(world).await?;
+    let socket = boot.install(world, events).await?;
     let management = socket.map(|socket| Management::start(socket, world, sender.clone()));
     announce::announce(world);
     world.supervisor.ready(&views::status(world));

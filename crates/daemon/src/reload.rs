@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
-use tokio::task::spawn_blocking;
+use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 use tracing::field::display;
 use vane_core::compile::Compiled;
 use vane_core::diagnostic::code::Code;
@@ -37,12 +37,14 @@ struct Said {
 }
 
 /// What prepare has come to.
+#[derive(Debug)]
 enum Prepare {
     Unchanged,
     Refused,
     Ready(Box<Ready>),
 }
 
+#[derive(Debug)]
 struct Ready {
     prepared: Prepared,
     plan: Plan,
@@ -53,37 +55,71 @@ struct Ready {
 /// Answers when each added listener has been tried once. The log says how it went.
 ///
 /// Not cancel safe: a call that is dropped may or may not install.
+#[cfg(test)]
 pub(crate) async fn reload(world: &Arc<World>, trigger: ReloadTrigger) -> Reloaded {
-    let shared = Arc::clone(world);
-    reload_with(world, trigger, move || prepare(&shared, trigger)).await
+    let mut begun = Begun::new(world, trigger);
+    let read = begun.read().await;
+    begun.finish(world, read).await
 }
 
-/// A panic in `prepare` is a refusal.
-async fn reload_with(
-    world: &Arc<World>,
+/// A reload of which nothing has been installed. Where it is dropped, nothing will be.
+#[derive(Debug)]
+pub(crate) struct Begun {
     trigger: ReloadTrigger,
-    prepare: impl FnOnce() -> (Said, Prepare) + Send + 'static,
-) -> Reloaded {
-    let begun = Instant::now();
-    let prepared = spawn_blocking(prepare).await;
-    let (said, prepare, diagnostics) = match prepared {
-        Ok((said, prepare)) => {
-            let diagnostics = render::json(&said.diagnostics, &said.sources);
-            (said, prepare, diagnostics)
-        }
-        Err(panic) => (Said::default(), Prepare::Refused, fault(&panic.to_string())),
-    };
-    let (outcome, plan) = commit(world, prepare).await;
-    let mut view = view(world, trigger, outcome, begun.elapsed());
-    view.plan = plan.as_ref().map(Plan::json);
-    view.text = plan.as_ref().map(Plan::text);
-    view.diagnostics = diagnostics;
-    view.rendered = render::text(&said.diagnostics, &said.sources, false);
-    let reloaded = Reloaded { view, said };
-    let is_said_apart = outcome == ReloadOutcome::Refused && is_boot_on_stderr(world, trigger);
-    reloaded.log(plan.as_ref(), is_said_apart);
-    world.set_latest(reloaded.view.clone());
-    reloaded
+    at: Instant,
+    reading: JoinHandle<(Said, Prepare)>,
+}
+
+/// Everything of a reload that may fail; where its thread panicked that is a refusal.
+#[derive(Debug)]
+pub(crate) struct Read(Result<(Said, Prepare), JoinError>);
+
+impl Begun {
+    /// Has a thread of its own read and compile.
+    pub(crate) fn new(world: &Arc<World>, trigger: ReloadTrigger) -> Self {
+        let shared = Arc::clone(world);
+        Self::with(trigger, move || prepare(&shared, trigger))
+    }
+
+    fn with(
+        trigger: ReloadTrigger,
+        prepare: impl FnOnce() -> (Said, Prepare) + Send + 'static,
+    ) -> Self {
+        Self { trigger, at: Instant::now(), reading: spawn_blocking(prepare) }
+    }
+
+    /// What was read, once. That may never be: a file server need not answer.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost by dropping the future.
+    pub(crate) async fn read(&mut self) -> Read {
+        Read((&mut self.reading).await)
+    }
+
+    /// Installs what was read, and says how it went.
+    ///
+    /// Not cancel safe: a call that is dropped may or may not install.
+    pub(crate) async fn finish(self, world: &Arc<World>, read: Read) -> Reloaded {
+        let (said, prepare, diagnostics) = match read.0 {
+            Ok((said, prepare)) => {
+                let diagnostics = render::json(&said.diagnostics, &said.sources);
+                (said, prepare, diagnostics)
+            }
+            Err(panic) => (Said::default(), Prepare::Refused, fault(&panic.to_string())),
+        };
+        let (outcome, plan) = commit(world, prepare).await;
+        let mut view = view(world, self.trigger, outcome, self.at.elapsed());
+        view.plan = plan.as_ref().map(Plan::json);
+        view.text = plan.as_ref().map(Plan::text);
+        view.diagnostics = diagnostics;
+        view.rendered = render::text(&said.diagnostics, &said.sources, false);
+        let reloaded = Reloaded { view, said };
+        let is_said_apart =
+            outcome == ReloadOutcome::Refused && is_boot_on_stderr(world, self.trigger);
+        reloaded.log(plan.as_ref(), is_said_apart);
+        world.set_latest(reloaded.view.clone());
+        reloaded
+    }
 }
 
 /// The answer to a request for a reload that comes while the daemon ends.
@@ -280,7 +316,9 @@ mod tests {
         let engine = engine.expect("threads can be started");
         let world = Arc::new(World::new(engine, settings, Logging::default(), Arc::default()));
         reload(&world, ReloadTrigger::Boot).await;
-        let panicked = reload_with(&world, ReloadTrigger::Manage, || panic!("a fault")).await;
+        let mut begun = Begun::with(ReloadTrigger::Manage, || panic!("a fault"));
+        let read = begun.read().await;
+        let panicked = begun.finish(&world, read).await;
         assert_eq!(panicked.view.outcome, ReloadOutcome::Refused);
         let message = panicked.view.diagnostics[0]["message"].as_str().expect("it is said");
         assert!(message.contains("a fault of vaned") && message.contains("a fault"), "{message}");

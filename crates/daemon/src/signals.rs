@@ -32,6 +32,14 @@ impl Signals {
         })
     }
 
+    /// Returns when one asks for the end.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost by dropping the future.
+    pub(crate) async fn end(&mut self) -> &'static str {
+        either(&mut self.terminate, &mut self.interrupt).await
+    }
+
     /// Passes signals on as events. `force` is cancelled by the second one that asks for the end,
     /// whatever the daemon is busy with.
     pub(crate) async fn pass_on(self, events: mpsc::Sender<Event>, force: CancellationToken) {

@@ -102,12 +102,22 @@ impl BodyWatch {
     /// # Cancel safety
     /// Nothing is lost by dropping the future.
     pub(crate) async fn untaken_for(&self, limit: Duration) {
+        self.still_for(limit).await;
+        if self.finished().is_some() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Returns when the server has taken nothing for `limit`, or the last piece has been on its way for
+    /// so long.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost by dropping the future.
+    pub(crate) async fn still_for(&self, limit: Duration) {
         loop {
-            if self.finished().is_some() {
-                return std::future::pending().await;
-            }
             let now = Instant::now();
-            let end = self.untaken_since().unwrap_or(now) + limit;
+            let since = self.finished().or_else(|| self.untaken_since());
+            let end = since.unwrap_or(now) + limit;
             if end <= now {
                 return;
             }

@@ -299,12 +299,13 @@ impl Engine {
             failed || !wanted.contains_key(&listener.key())
         };
         self.close(gone, Drain::listener(self.shared.settings.drain)).await;
+        self.shared.sockets.release(|key| wanted.contains_key(key)).await;
         let added = self.open(wanted.into_values());
         for mut attempted in added {
             // A listener that is gone before its first attempt has nothing to wait for.
             let _ = attempted.wait_for(|tried| *tried).await;
         }
-        self.shared.sockets.settle();
+        self.shared.sockets.report();
     }
 
     /// Starts the listeners that are not serving yet.
@@ -339,6 +340,7 @@ impl Engine {
                 .collect();
             keys.iter().filter_map(|key| listeners.serving.remove(key)).collect()
         };
+        closing.iter().for_each(Listener::stop);
         for listener in &mut closing {
             listener.close(drain).await;
         }

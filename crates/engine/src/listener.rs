@@ -19,7 +19,7 @@ use crate::connection::{self, Accepted};
 use crate::program::Program;
 use crate::shared::{Drain, Shared};
 use crate::snapshot::{ListenerState, ListenerStatus};
-use crate::sockets::Source;
+use crate::sockets::{Forgotten, Source};
 use crate::worker::Workers;
 
 /// A handle on one listener and its task.
@@ -109,11 +109,16 @@ impl Listener {
         Observer { inner: Arc::clone(&self.inner), state: self.inner.state.subscribe() }
     }
 
+    /// Begins what [`Self::close`] ends, so that several close at the same time.
+    pub(crate) fn stop(&self) {
+        self.stop.cancel();
+    }
+
     /// Closes the socket, after accepting what the kernel holds ready, and gives the open
     /// connections until the drain's end. One that is not the engine's to close is put aside.
     /// Returns once that is done.
     pub(crate) async fn close(&mut self, drain: Drain) {
-        self.stop.cancel();
+        self.stop();
         // The task only ends early when the runtime does.
         let _ = (&mut self.task).await;
         self.inner.state.send_replace(ListenerState::Draining);
@@ -210,14 +215,16 @@ impl Acceptor {
         }
         // What cannot be taken from the runtime is closed by the attempt.
         let copy = socket.as_fd().try_clone_to_owned().map(std::net::TcpListener::from);
-        if let Ok(socket) = socket.into_std().or(copy) {
-            self.leave(socket);
+        if let Ok(socket) = socket.into_std().or(copy)
+            && let Some(copy) = self.leave(socket)
+        {
+            copy.await;
         }
     }
 
     /// Parts with the socket so that whoever the kernel has let in is served, here or by the next
-    /// process; a socket that closes would reset them.
-    fn leave(&mut self, socket: std::net::TcpListener) {
+    /// process; a socket that closes would reset them. Yields the end of a copy that nobody is to have.
+    fn leave(&mut self, socket: std::net::TcpListener) -> Option<Forgotten> {
         let address = self.inner.spec.address;
         let source = self.inner.source.get().copied().unwrap_or(Source::Bound);
         let shared = Arc::clone(&self.shared);
@@ -228,7 +235,8 @@ impl Acceptor {
             tracing::debug!(%error, "new connections come until the socket is closed");
         }
         if source == Source::Inherited && sockets.is_ending() {
-            return sockets.park(address, socket);
+            sockets.park(address, socket);
+            return None;
         }
         while let Ok((stream, remote)) = socket.accept() {
             self.admit(stream, remote);
@@ -236,9 +244,10 @@ impl Acceptor {
         if source == Source::Inherited {
             tracing::info!(%address, "no rule listens here now: the inherited socket stays open");
             sockets.park(address, socket);
-        } else if !sockets.is_ending() {
-            sockets.forget(self.inner.local.get().copied().unwrap_or(address));
+            return None;
         }
+        let local = self.inner.local.get().copied().unwrap_or(address);
+        (!sockets.is_ending()).then(|| sockets.forget(local))
     }
 
     async fn bind(&mut self) -> Option<TcpListener> {

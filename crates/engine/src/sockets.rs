@@ -3,9 +3,11 @@
 
 use std::collections::HashMap;
 use std::fmt::Debug;
+use std::future::Future;
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::BorrowedFd;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -71,12 +73,16 @@ pub trait Keeper: Debug + Send + Sync {
     /// A socket listens on `address` from now on.
     fn keep(&self, address: SocketAddr, socket: BorrowedFd<'_>);
 
-    /// The listener on `address` goes, and its socket with it.
-    fn forget(&self, address: SocketAddr);
+    /// The listener on `address` goes, and its socket with it. What is returned ends when the copy has
+    /// been closed, or when it is not worth waiting any longer.
+    fn forget(&self, address: SocketAddr) -> Forgotten;
 
     /// Whether it is known to have room for copies; without that, one may have come to nothing.
     fn has_room(&self) -> bool;
 }
+
+/// Ends when a copy of a socket has been closed.
+pub type Forgotten = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// The sockets that no listener serves, by what a listener asks for.
 #[derive(Debug)]
@@ -145,10 +151,11 @@ impl Sockets {
         }
     }
 
-    /// Has the copy of a socket closed.
-    pub(crate) fn forget(&self, address: SocketAddr) {
-        if let Some(keeper) = &self.keeper {
-            keeper.forget(address);
+    /// Has the copy of a socket closed; ends when it is.
+    pub(crate) fn forget(&self, address: SocketAddr) -> Forgotten {
+        match &self.keeper {
+            Some(keeper) => keeper.forget(address),
+            None => Box::pin(std::future::ready(())),
         }
     }
 
@@ -174,21 +181,34 @@ impl Sockets {
         self.ending.load(Ordering::Acquire)
     }
 
-    /// Closes what was kept and is wanted no more, and says once of each socket that was handed
-    /// over in vain that it was.
-    pub(crate) fn settle(&self) {
-        self.lock().retain(|(transport, address), parked| {
-            if parked.source == Source::Kept {
-                self.forget(*address);
-                return false;
-            }
-            if !std::mem::replace(&mut parked.is_reported, true) {
+    /// Closes what was kept and is not wanted any more. What is wanted and could not be served yet stays.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves copies that are closed later.
+    pub(crate) async fn release(&self, is_wanted: impl Fn(&(Transport, SocketAddr)) -> bool) {
+        let unwanted: Vec<_> = self
+            .lock()
+            .extract_if(|key, parked| parked.source == Source::Kept && !is_wanted(key))
+            .map(|((_, address), parked)| (address, parked))
+            .collect();
+        let forgotten: Vec<_> =
+            unwanted.into_iter().map(|(address, _)| self.forget(address)).collect();
+        for copy in forgotten {
+            copy.await;
+        }
+    }
+
+    /// Says once of each socket that was handed over in vain that it was.
+    pub(crate) fn report(&self) {
+        for ((transport, address), parked) in self.lock().iter_mut() {
+            if parked.source == Source::Inherited
+                && !std::mem::replace(&mut parked.is_reported, true)
+            {
                 let why = parked.socket.as_ref().err().map(String::as_str);
                 let why = why.unwrap_or("no listener has this address: whoever connects waits");
                 tracing::warn!(%transport, %address, "an inherited socket is not served: {why}");
             }
-            true
-        });
+        }
     }
 
     /// Those that were handed over and are not served, by address, with why they must not be.
@@ -232,8 +252,9 @@ mod tests {
             self.told.lock().unwrap().push(format!("+{address}"));
         }
 
-        fn forget(&self, address: SocketAddr) {
+        fn forget(&self, address: SocketAddr) -> Forgotten {
             self.told.lock().unwrap().push(format!("-{address}"));
+            Box::pin(std::future::ready(()))
         }
 
         fn has_room(&self) -> bool {
@@ -260,7 +281,6 @@ mod tests {
         assert_eq!(source, Source::Inherited);
         assert!(sockets.claim(address, Ok).unwrap().is_none());
         sockets.park(address, socket);
-        sockets.settle();
         assert!(sockets.claim(address, Ok).unwrap().is_some());
     }
 
@@ -286,14 +306,28 @@ mod tests {
         assert_eq!(sockets.unclaimed().len(), 1);
     }
 
-    #[test]
-    fn what_was_kept_and_is_wanted_no_more_is_forgotten() {
+    #[tokio::test]
+    async fn what_was_kept_and_could_not_be_served_yet_stays_while_it_is_wanted() {
+        let (address, handed) = handed(Source::Kept);
+        let notes = Arc::new(Notes::default());
+        let keeper: Arc<dyn Keeper> = notes.clone();
+        let sockets = Sockets::new(Handed { sockets: vec![handed], keeper: Some(keeper) });
+        let failed = sockets.claim(address, |_| Err::<(), _>(io::ErrorKind::StorageFull.into()));
+        failed.expect_err("it is passed on");
+        sockets.release(|(_, wanted)| *wanted == address).await;
+        std::net::TcpStream::connect(address).expect("it still listens");
+        assert!(sockets.claim(address, Ok).unwrap().is_some());
+        assert_eq!(Vec::<String>::new(), *notes.told.lock().unwrap());
+    }
+
+    #[tokio::test]
+    async fn what_was_kept_and_is_wanted_no_more_is_forgotten() {
         let ((kept, first), (inherited, second)) =
             (handed(Source::Kept), handed(Source::Inherited));
         let notes = Arc::new(Notes::default());
         let keeper: Arc<dyn Keeper> = notes.clone();
         let sockets = Sockets::new(Handed { sockets: vec![first, second], keeper: Some(keeper) });
-        sockets.settle();
+        sockets.release(|_| false).await;
         let left: Vec<_> = sockets.unclaimed().iter().map(|(_, address, _)| *address).collect();
         assert_eq!(left, [inherited]);
         let (address, socket) = socket();

@@ -7,6 +7,7 @@ mod appliance;
 mod demands;
 mod fixtures;
 mod lifecycle;
+mod machine;
 mod nixos;
 mod tls;
 mod traffic;

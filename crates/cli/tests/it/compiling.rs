@@ -17,7 +17,7 @@ fn directory(rules: &str) -> TempDir {
 fn with(dir: &TempDir, args: &[&str]) -> Run {
     let path = dir.path().to_str().expect("a temporary directory has a UTF-8 name");
     let args: Vec<_> = args.iter().map(|arg| if *arg == "DIR" { path } else { arg }).collect();
-    run(vane(&args).env("XDG_RUNTIME_DIR", path))
+    run(vane(&args).env("VANE_MGMT_UNIX", dir.path().join("vaned.sock")))
 }
 
 #[test]

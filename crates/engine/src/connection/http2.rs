@@ -24,6 +24,10 @@ use crate::tls::stream::ClientStream;
 
 /// What a client may send of bodies before somebody has read it: bytes, on one stream and on all.
 const WINDOW: u32 = 1024 * 1024;
+/// What h2 may keep beside these bytes for pieces that came in frames of less than 256 bytes, about
+/// as much for each as it lacks to that. A client that goes over it loses its connection; with pieces
+/// of 52 bytes and more the window holds it back before.
+const FRAME_BUDGET: usize = 4 * WINDOW as usize;
 /// What of answers may wait in one stream for the connection: bytes.
 const SEND_BUFFER: usize = 400 * 1024;
 
@@ -56,9 +60,13 @@ fn builder(floor: &FloorSettings) -> Builder {
     builder
         .initial_window_size(WINDOW)
         .initial_connection_window_size(WINDOW)
+        .data_frame_budget(FRAME_BUDGET)
         .max_send_buffer_size(SEND_BUFFER)
         .max_concurrent_streams(floor.streams)
         .max_header_list_size(u32::try_from(floor.header_bytes).unwrap_or(u32::MAX))
+        // What a client has still sent of a body that nobody wants is passed over, and not counted as
+        // an error, for as many streams as it may have.
+        .max_concurrent_reset_streams(floor.streams as usize)
         .max_pending_accept_reset_streams(floor.resets_per_second as usize);
     builder
 }

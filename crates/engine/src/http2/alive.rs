@@ -48,13 +48,17 @@ impl Alive {
         }
     }
 
+    /// A question that is still open is asked once only.
     fn ask(&mut self) -> bool {
-        self.pings.as_mut().is_some_and(|pings| pings.send_ping(Ping::opaque()).is_ok())
+        let Some(pings) = self.pings.as_mut() else { return false };
+        let _ = pings.send_ping(Ping::opaque());
+        true
     }
 
-    /// Takes the answer, which counts as having spoken, so that the next question can be asked.
+    /// Takes the answer, however late, which counts as having spoken, so that the next question can
+    /// be asked.
     fn poll_answer(&mut self, cx: &mut Context<'_>) {
-        let Some(pings) = self.pings.as_mut().filter(|_| self.asked) else { return };
+        let Some(pings) = self.pings.as_mut() else { return };
         if pings.poll_pong(cx).is_ready() {
             self.asked = false;
         }
@@ -106,6 +110,16 @@ mod tests {
         let talking = || begun.elapsed().as_secs();
         let gone = gone_after(&mut connection, talking, true);
         assert!(tokio::time::timeout(PERIOD * 20, gone).await.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_left_a_question_open_and_spoke_of_other_things_is_gone_once_it_is_silent()
+    {
+        let (_client, mut connection) = greeted().await;
+        let begun = Instant::now();
+        let spoke_once = || u64::from(begun.elapsed() > PERIOD * 3 / 2);
+        let gone = gone_after(&mut connection, spoke_once, true);
+        assert!(tokio::time::timeout(PERIOD * 20, gone).await.is_ok());
     }
 
     #[tokio::test(start_paused = true)]

@@ -8,6 +8,8 @@ use bytes::Buf;
 use h2::SendStream;
 use http_body::Body;
 
+use crate::message::hop_by_hop;
+
 /// A body on its way. As a future it ends when all of it has been handed over.
 ///
 /// # Cancel safety
@@ -72,7 +74,9 @@ where
             Ok(_) if self.body.is_end_stream() => self.send(B::Data::default(), true),
             Ok(_) => Ok(false),
             Err(frame) => {
-                let trailers = frame.into_trailers().unwrap_or_default();
+                let mut trailers = frame.into_trailers().unwrap_or_default();
+                // h2 refuses to send them.
+                hop_by_hop::strip_response(&mut trailers, false);
                 self.stream.send_trailers(trailers).map_err(|_| Stopped::Stream)?;
                 Ok(true)
             }

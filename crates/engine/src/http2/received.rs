@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use h2::{Reason, RecvStream};
+use h2::RecvStream;
 use http::{HeaderMap, header};
 use http_body::{Body, Frame, SizeHint};
 
@@ -39,7 +39,7 @@ impl Received {
     fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, h2::Error>>> {
         let piece = match ready!(self.stream.poll_data(cx)) {
             Some(Ok(piece)) => piece,
-            Some(Err(error)) => return Poll::Ready(unless_complete(error).map(Err)),
+            Some(Err(error)) => return Poll::Ready(self.unless_complete(error).map(Err)),
             None => return Poll::Ready(None),
         };
         // Whoever reads takes it now; a stream that is gone has no window.
@@ -54,15 +54,15 @@ impl Received {
     ) -> Poll<Option<Result<Frame<Bytes>, h2::Error>>> {
         Poll::Ready(match ready!(self.stream.poll_trailers(cx)) {
             Ok(trailers) => trailers.map(|trailers| Ok(Frame::trailers(trailers))),
-            Err(error) => unless_complete(error).map(Err),
+            Err(error) => self.unless_complete(error).map(Err),
         })
     }
-}
 
-/// A peer that has said all it had to say may end its stream so, without waiting for the rest of
-/// ours: RFC 9113 §8.1.
-fn unless_complete(error: h2::Error) -> Option<h2::Error> {
-    (error.reason() != Some(Reason::NO_ERROR)).then_some(error)
+    /// h2 knows of a stream that is reset whether its peer had ended it, as RFC 9113 §8.1 allows it;
+    /// of one whose connection ends it does not, but the head may have said how much comes.
+    fn unless_complete(&self, error: h2::Error) -> Option<h2::Error> {
+        (error.is_reset() || self.left != Some(0)).then_some(error)
+    }
 }
 
 impl Body for Received {

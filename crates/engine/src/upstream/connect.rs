@@ -24,6 +24,8 @@ use crate::upstream::secured::{Alert, Secured};
 
 /// How long a peer may be silent before the kernel asks whether it is there.
 const PROBE: Duration = Duration::from_secs(20);
+/// How many questions in a row it may leave without an answer.
+const PROBES: u32 = 2;
 
 /// A connection to a server.
 #[derive(Debug)]
@@ -106,10 +108,11 @@ impl Stream {
     pub(crate) fn watch_peer(&self) {
         let Some(stream) = self.tcp() else { return };
         let socket = SockRef::from(stream);
-        let keepalive = TcpKeepalive::new().with_time(PROBE).with_interval(PROBE);
-        // Without them the times of requests still hold.
+        let keepalive =
+            TcpKeepalive::new().with_time(PROBE).with_interval(PROBE).with_retries(PROBES);
+        // Without it the times of requests still hold. A bound on what is not acknowledged would
+        // also end the connection of a server that is there and does not read for so long.
         let _ = socket.set_tcp_keepalive(&keepalive);
-        let _ = socket.set_tcp_user_timeout(Some(PROBE * 2));
     }
 
     fn tcp(&self) -> Option<&TcpStream> {
@@ -275,6 +278,17 @@ mod tests {
         let peer = stream.expect("one of them answers").peer_addr().expect("connected");
         assert_eq!(peer, alive_at);
         assert!(begun.elapsed() >= limit / 2, "{:?}", begun.elapsed());
+    }
+
+    #[tokio::test]
+    async fn a_server_that_is_there_may_read_nothing_for_as_long_as_it_likes() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("a bound socket");
+        let stream = Stream::Tcp(TcpStream::connect(address).await.expect("it listens"));
+        stream.watch_peer();
+        let socket = SockRef::from(stream.tcp().expect("TCP"));
+        assert!(socket.keepalive().expect("an option"));
+        assert_eq!(socket.tcp_user_timeout().expect("an option"), None);
     }
 
     #[tokio::test]

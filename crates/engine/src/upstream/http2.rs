@@ -27,6 +27,12 @@ const STREAM_WINDOW: u32 = 1024 * 1024;
 /// The same for all answers of a connection, which is no bound: a client that reads slowly holds its
 /// own answer back and nobody else's.
 const CONNECTION_WINDOW: u32 = i32::MAX.unsigned_abs();
+/// How many of the requests given up in the last second are remembered: what a server has still
+/// sent for them is passed over. Of others it counts as an error of the server.
+const GIVEN_UP: usize = 4096;
+/// How many such errors a connection outlives. h2 counts them from its beginning, and would end the
+/// requests of everybody on it.
+const MOST_ERRORS: usize = 100_000;
 /// Bytes of an answer's head.
 const HEADER_BYTES: u32 = 64 * 1024;
 
@@ -53,6 +59,8 @@ impl Http2 {
             .initial_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_header_list_size(HEADER_BYTES)
+            .max_concurrent_reset_streams(GIVEN_UP)
+            .max_local_error_reset_streams(Some(MOST_ERRORS))
             .handshake(stream)
             .await;
         let (sender, connection) =
@@ -151,7 +159,8 @@ impl Rest<'_> {
                 sent = &mut pipe => if let Err(Stopped::Source(_)) = sent {
                     pipe.reset(Reason::CANCEL);
                 },
-                () = body.untaken_for(limit) => {}
+                // The last piece may wait for the server's window as well.
+                () = body.still_for(limit) => {}
             }
         });
     }

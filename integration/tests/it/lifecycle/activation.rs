@@ -1,6 +1,7 @@
 //! Sockets that a service manager hands over, and what it is told.
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::time::Duration;
 
 use integration::activation::Activation;
@@ -13,7 +14,7 @@ use integration::raw_client::RawClient;
 use integration::sockets::private_address;
 use integration::tools::Tool;
 use integration::vaned::Vaned;
-use integration::wait::until;
+use integration::wait::{pass, until};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
@@ -238,6 +239,50 @@ async fn what_the_daemon_bound_is_kept_over_crashes_and_ends() {
     until_said(web, "again").await;
 }
 
+/// S20. A reload that removes a listener is over when the store has closed its copy, however long the
+/// manager takes: the address can be bound at once.
+#[tokio::test]
+async fn an_address_that_is_given_up_is_free_when_the_reload_is_answered() {
+    let mut activation = Activation::new();
+    let web = SocketAddr::new(private_address().into(), 8080);
+    let config = ConfigDir::new()
+        .rule("web", says(&web.to_string(), "web"))
+        .rule("kept", says("127.0.0.1:0", "kept"));
+    let vaned = start(&config, &mut activation).await;
+    for _ in 0..3 {
+        config.remove("rules/web.json");
+        let mut reloading = pin!(vaned.reload());
+        loop {
+            tokio::select! {
+                _ = &mut reloading => break,
+                () = pass(MANAGER_IS_BUSY) => while activation.message().is_some() {},
+            }
+        }
+        config.write_rule("web", says(&web.to_string(), "again"));
+        vaned.reload().await;
+        let found = listener(&vaned, &web.to_string()).await;
+        assert_eq!(json!(["listening", 1]), json!([found["state"], found["attempts"]]));
+        until_said(web, "again").await;
+    }
+}
+
+/// S20. A manager that takes no word for a while holds nothing up, and is told everything when it
+/// does, in its order.
+#[tokio::test]
+async fn a_manager_that_is_deaf_for_a_while_is_told_afterwards() {
+    let mut activation = Activation::new();
+    let web = activation.tcp("http", "127.0.0.1:0");
+    let config = ConfigDir::new().rule("a", says(&web.to_string(), "0"));
+    activation.clog();
+    let vaned = Vaned::builder(&config).activated(&activation).start().await;
+    pass(MANAGER_IS_DEAF).await;
+    config.write_rule("a", says(&web.to_string(), "1"));
+    vaned.reload().await;
+    activation.told_in_the_end("STATUS=generation 1 serves: 1 of 1 listeners, 1 rules").await;
+    activation.told("STATUS=reloading").await;
+    activation.told("STATUS=generation 2 serves: 1 of 1 listeners, 1 rules").await;
+}
+
 /// S20. A socket in the store whose listener a restart leaves out is given up.
 #[tokio::test]
 async fn what_was_kept_and_is_configured_no_more_is_given_up() {
@@ -338,3 +383,8 @@ async fn the_tool_of_systemd_activates_the_daemon_with_the_first_connection() {
     assert_eq!(Some(0), vaned.exit_status(LIMIT).await.code());
     assert!(path.exists());
 }
+
+/// Longer than a daemon might wait for a word to be taken.
+const MANAGER_IS_DEAF: Duration = Duration::from_millis(1500);
+/// What a manager may have to do before it looks at what it is told.
+const MANAGER_IS_BUSY: Duration = Duration::from_millis(300);

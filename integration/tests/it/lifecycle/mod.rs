@@ -15,6 +15,7 @@ mod loss;
 mod management;
 mod reload;
 mod sockets;
+mod stuck;
 mod watch;
 
 use std::net::SocketAddr;
@@ -27,23 +28,23 @@ use integration::wait::until;
 use serde_json::{Value, json};
 
 /// A rule that answers everything on `listen` with that text.
-fn says(listen: &str, text: &str) -> Value {
+pub(crate) fn says(listen: &str, text: &str) -> Value {
     json!({ "listen": listen, "respond": { "status": 200, "body": text } })
 }
 
 /// A rule that passes everything on `listen` to that server.
-fn forwards(listen: &str, url: &str) -> Value {
+pub(crate) fn forwards(listen: &str, url: &str) -> Value {
     json!({ "listen": listen, "forward": url })
 }
 
 /// What is answered to a GET on a connection of its own.
-async fn said(addr: SocketAddr) -> Result<String, Failure> {
+pub(crate) async fn said(addr: SocketAddr) -> Result<String, Failure> {
     let mut client = RawClient::connect(addr).await?;
     Ok(client.get("/", "a").await?.text())
 }
 
 /// Waits until a new connection is answered with that text.
-async fn until_said(addr: SocketAddr, text: &str) {
+pub(crate) async fn until_said(addr: SocketAddr, text: &str) {
     until(&format!("the answer {text:?}"), LIMIT, async || match said(addr).await {
         Ok(now) if now == text => Ok(()),
         other => Err(format!("{other:?}")),

@@ -12,6 +12,7 @@ mod rig;
 mod rules;
 mod smuggling;
 mod streaming;
+mod streams;
 mod timeouts;
 mod tunnels;
 mod upgrades;

@@ -1,23 +1,28 @@
 //! The service manager, as far as it wants to be told: sd_notify(3) in both directions of its file
 //! descriptor store. Without `NOTIFY_SOCKET` nothing is sent.
 
+mod outbox;
+
 use std::collections::BTreeMap;
-use std::io::{self, IoSlice};
-use std::mem::MaybeUninit;
+use std::io::{self, PipeReader};
 use std::net::SocketAddr;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr as LocalAddr, UnixDatagram};
 use std::time::Duration;
 
-use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use rustix::time::{ClockId, clock_gettime};
-use vane_engine::sockets::Keeper;
+use tokio::io::AsyncReadExt;
+use tokio::net::unix::pipe::Receiver;
+use tokio::time::timeout;
+use vane_engine::sockets::{Forgotten, Keeper};
+
+use self::outbox::{Message, Outbox, Topic};
 
 /// Who started the daemon and watches it.
 #[derive(Debug, Default)]
 pub(crate) struct Supervisor {
-    socket: Option<UnixDatagram>,
+    outbox: Option<Outbox>,
     patience: Option<Duration>,
     has_store: bool,
 }
@@ -26,17 +31,17 @@ impl Supervisor {
     /// The one that the variables name. One that cannot be reached is reported and left alone.
     pub(crate) fn of(variables: &BTreeMap<String, String>) -> Self {
         let named = variables.get("NOTIFY_SOCKET").filter(|name| !name.is_empty());
-        let socket = named.and_then(|name| {
+        let outbox = named.and_then(|name| {
             let failed = |error| tracing::warn!(name, %error, "NOTIFY_SOCKET cannot be reached");
-            connect(name).map_err(failed).ok()
+            connect(name).map_err(failed).ok().map(Outbox::new)
         });
         let patience = patience(variables, std::process::id());
-        Self { socket, patience, has_store: has_store(variables) }
+        Self { outbox, patience, has_store: has_store(variables) }
     }
 
     /// Whether somebody is told.
     pub(crate) fn is_there(&self) -> bool {
-        self.socket.is_some()
+        self.outbox.is_some()
     }
 
     /// How long it waits for [`Self::alive`] before it takes the daemon for stuck.
@@ -46,7 +51,7 @@ impl Supervisor {
 
     /// The daemon serves, in these words.
     pub(crate) fn ready(&self, status: &str) {
-        self.tell(&format!("READY=1\nSTATUS={}\n", line(status)));
+        self.tell(Topic::Ready, format!("READY=1\nSTATUS={}\n", line(status)));
     }
 
     /// A reload begins; [`Self::ready`] is its end, however it went.
@@ -54,50 +59,61 @@ impl Supervisor {
         // One message, and the clock that the manager compares with its own.
         let now = clock_gettime(ClockId::Monotonic);
         let microseconds = i128::from(now.tv_sec) * 1_000_000 + i128::from(now.tv_nsec) / 1000;
-        self.tell(&format!("RELOADING=1\nMONOTONIC_USEC={microseconds}\nSTATUS=reloading\n"));
+        let text = format!("RELOADING=1\nMONOTONIC_USEC={microseconds}\nSTATUS=reloading\n");
+        self.tell(Topic::Reloading, text);
     }
 
     /// The daemon ends.
     pub(crate) fn stopping(&self) {
-        self.tell("STOPPING=1\nSTATUS=ending: what is in flight finishes\n");
+        self.tell(Topic::Stopping, "STOPPING=1\nSTATUS=ending: what is in flight finishes\n");
     }
 
     /// The end takes longer, and there will be another message within that time.
     pub(crate) fn extend(&self, time: Duration, status: &str) {
         let microseconds = time.as_micros();
-        self.tell(&format!("EXTEND_TIMEOUT_USEC={microseconds}\nSTATUS={}\n", line(status)));
+        let text = format!("EXTEND_TIMEOUT_USEC={microseconds}\nSTATUS={}\n", line(status));
+        self.tell(Topic::Time, text);
     }
 
     /// The daemon is not stuck.
     pub(crate) fn alive(&self) {
-        self.tell("WATCHDOG=1\n");
+        self.tell(Topic::Alive, "WATCHDOG=1\n");
     }
 
-    fn tell(&self, message: &str) {
-        self.send(message, &mut SendAncillaryBuffer::default());
+    fn tell(&self, topic: Topic, text: impl Into<String>) {
+        self.give(topic, text.into(), None);
     }
 
-    fn send(&self, message: &str, beside: &mut SendAncillaryBuffer<'_, '_, '_>) {
-        let Some(socket) = &self.socket else { return };
-        let bytes = [IoSlice::new(message.as_bytes())];
-        if let Err(error) = sendmsg(socket, &bytes, beside, SendFlags::NOSIGNAL) {
-            tracing::warn!(%error, message, "the service manager cannot be told");
+    fn give(&self, topic: Topic, text: String, beside: Option<OwnedFd>) {
+        if let Some(outbox) = &self.outbox {
+            outbox.post(Message { topic, text, beside });
         }
     }
 }
 
 impl Keeper for Supervisor {
     fn keep(&self, address: SocketAddr, socket: BorrowedFd<'_>) {
-        let message = format!("FDSTORE=1\nFDNAME={}\n", kept_name(address));
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-        let mut beside = SendAncillaryBuffer::new(&mut space);
-        let descriptors = [socket];
-        beside.push(SendAncillaryMessage::ScmRights(&descriptors));
-        self.send(&message, &mut beside);
+        let name = kept_name(address);
+        match socket.try_clone_to_owned() {
+            Ok(copy) => {
+                let text = format!("FDSTORE=1\nFDNAME={name}\n");
+                self.give(Topic::Keep(name), text, Some(copy));
+            }
+            Err(error) => tracing::warn!(%address, %error, "a restart will not keep this socket"),
+        }
     }
 
-    fn forget(&self, address: SocketAddr) {
-        self.tell(&format!("FDSTOREREMOVE=1\nFDNAME={}\n", kept_name(address)));
+    fn forget(&self, address: SocketAddr) -> Forgotten {
+        let name = kept_name(address);
+        let text = format!("FDSTOREREMOVE=1\nFDNAME={name}\n");
+        self.tell(Topic::Forget(name), text);
+        let Ok((reader, writer)) = io::pipe() else { return Box::pin(std::future::ready(())) };
+        self.give(Topic::Barrier, "BARRIER=1".to_owned(), Some(writer.into()));
+        Box::pin(async move {
+            if timeout(LIMIT, closed(reader)).await.is_err() {
+                tracing::warn!(%address, "the service manager does not say that it has closed this");
+            }
+        })
     }
 
     fn has_room(&self) -> bool {
@@ -116,6 +132,13 @@ fn kept_name(address: SocketAddr) -> String {
     format!("vaned-tcp-{}", address.to_string().replace(':', "."))
 }
 
+/// The manager closes its end when it has done what it was told before.
+async fn closed(end: PipeReader) {
+    if let Ok(mut end) = Receiver::from_owned_fd(end.into()) {
+        let _ = end.read(&mut [0]).await;
+    }
+}
+
 fn connect(name: &str) -> io::Result<UnixDatagram> {
     let address = match name.strip_prefix('@') {
         Some(name) => LocalAddr::from_abstract_name(name)?,
@@ -123,7 +146,6 @@ fn connect(name: &str) -> io::Result<UnixDatagram> {
     };
     let socket = UnixDatagram::unbound()?;
     socket.connect_addr(&address)?;
-    socket.set_write_timeout(Some(LIMIT))?;
     Ok(socket)
 }
 
@@ -146,7 +168,7 @@ fn line(status: &str) -> String {
     status.replace(['\n', '\r'], " ")
 }
 
-/// A manager that takes nothing holds the daemon up for no longer.
+/// A manager that says nothing holds a reload up for no longer.
 const LIMIT: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
