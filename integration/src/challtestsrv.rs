@@ -111,18 +111,26 @@ impl Challtestsrv {
     /// # Panics
     /// When it is not answered with 200.
     pub async fn call(&self, method: &str, argument: Value) -> Value {
-        let mut client = RawClient::connect(self.management).await.expect("it listens");
-        let body = argument.to_string();
-        let answer = client.post(&format!("/{method}"), "challtestsrv", body.as_bytes()).await;
-        let answer = answer.unwrap_or_else(|failure| panic!("{method} {body}: {failure}"));
-        assert_eq!(200, answer.status, "{method} {body}: {}", answer.text());
-        serde_json::from_slice(&answer.body).unwrap_or_default()
+        tell(self.management, method, argument).await
     }
 
     /// The lines it has written so far.
     pub fn log_lines(&self) -> Vec<String> {
         self.running.log_lines()
     }
+}
+
+/// Tells a server with its management there; see [`Challtestsrv::call`].
+///
+/// # Panics
+/// When it is not answered with 200.
+pub async fn tell(management: SocketAddr, method: &str, argument: Value) -> Value {
+    let mut client = RawClient::connect(management).await.expect("it listens");
+    let body = argument.to_string();
+    let answer = client.post(&format!("/{method}"), "challtestsrv", body.as_bytes()).await;
+    let answer = answer.unwrap_or_else(|failure| panic!("{method} {body}: {failure}"));
+    assert_eq!(200, answer.status, "{method} {body}: {}", answer.text());
+    serde_json::from_slice(&answer.body).unwrap_or_default()
 }
 
 fn command(program: &Path, management: Ipv4Addr, dns: SocketAddrV4) -> Command {

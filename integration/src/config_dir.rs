@@ -94,6 +94,15 @@ impl ConfigDir {
         fs::rename(&beside, &target).expect("rename within a directory");
     }
 
+    /// Writes over a file by a second name outside of the directory, which is no event in it: no
+    /// daemon that watches the directory learns of it.
+    pub fn write_unseen(&self, path: &str, text: &str) {
+        let beside = self.root.path().join("second-name");
+        fs::hard_link(self.path().join(path), &beside).expect("a file can have a second name");
+        write(&beside, text.as_bytes());
+        fs::remove_file(&beside).expect("a name can be taken away");
+    }
+
     /// Removes a file.
     pub fn remove(&self, path: &str) {
         let path = self.path().join(path);
@@ -115,7 +124,7 @@ impl ConfigDir {
         if self.layout == Layout::LinkedChain {
             return self.switch(&new, number);
         }
-        point(&link, &new);
+        point(&link, &self.target(&new));
         self.link_entries();
         fs::remove_dir_all(&old).expect("the tree before can be removed");
     }
@@ -132,7 +141,7 @@ impl ConfigDir {
             }
             Layout::LinkedEntries => {
                 make(&tree.join("..tree-0"));
-                point(&tree.join("..data"), &tree.join("..tree-0"));
+                point(&tree.join("..data"), Path::new("..tree-0"));
                 dir.link_entries();
             }
             Layout::LinkedChain => {
@@ -143,6 +152,15 @@ impl ConfigDir {
             }
         }
         dir
+    }
+
+    /// What the link says: within the directory only the name, so that the directory can be
+    /// mounted elsewhere.
+    fn target(&self, tree: &Path) -> PathBuf {
+        match self.layout {
+            Layout::LinkedEntries => tree.file_name().expect("a tree has a name").into(),
+            Layout::Plain | Layout::LinkedWhole | Layout::LinkedChain => tree.to_owned(),
+        }
     }
 
     /// `config -> static/vaned`, `static -> etc`, `etc/vaned -> checked -> tree`.

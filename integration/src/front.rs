@@ -17,9 +17,7 @@ use crate::failure::Failure;
 use crate::http1::{Declared, Fields, Wire, declared, parse_head};
 use crate::tls_client::TlsClient;
 
-/// A running front, ended when dropped; made by [`Pebble::front`].
-///
-/// [`Pebble::front`]: crate::pebble::Pebble::front
+/// A running front, ended when dropped.
 #[derive(Debug)]
 pub struct Front {
     addr: SocketAddr,
@@ -32,6 +30,7 @@ pub struct Front {
 pub struct Way {
     client: TlsClient,
     server: SocketAddr,
+    name: Option<String>,
 }
 
 /// A request on its way.
@@ -58,9 +57,9 @@ pub struct Answer {
 }
 
 impl Front {
-    /// Listens on any port of that address and does with each request what `script` says. One
+    /// Listens on any port of that address of this machine and does with each request what `script` says. One
     /// connection carries one request.
-    pub(crate) async fn start<F>(
+    pub async fn start<F>(
         on: Ipv4Addr,
         tls: Arc<ServerConfig>,
         way: Way,
@@ -101,8 +100,14 @@ impl Front {
 
 impl Way {
     /// To that server.
-    pub(crate) fn new(client: TlsClient, server: SocketAddr) -> Self {
-        Self { client, server }
+    pub fn new(client: TlsClient, server: SocketAddr) -> Self {
+        Self { client, server, name: None }
+    }
+
+    /// The server is known by that name, and not by its address.
+    pub fn named(mut self, name: &str) -> Self {
+        self.name = Some(name.to_owned());
+        self
     }
 
     /// What the server answers; 502 where it does not.
@@ -112,7 +117,7 @@ impl Way {
     }
 
     async fn exchange(&self, request: &Request) -> Result<Answer, Failure> {
-        let connection = self.client.connect(self.server, None).await;
+        let connection = self.client.connect(self.server, self.name.as_deref()).await;
         let mut http = connection.map_err(|_| Failure::Refused)?.http1();
         http.send(&request.bytes).await?;
         let answer = match request.method.as_str() {

@@ -77,12 +77,20 @@ impl NameServer {
     /// When it is installed and does not start, with what it said; when it is not installed and
     /// `VANE_TEST_REQUIRE_KNOT` is set.
     pub fn start(zones: &[(&str, &str)]) -> Option<Self> {
+        Self::start_on(own_address(), zones)
+    }
+
+    /// As [`NameServer::start`], on that address of this machine.
+    ///
+    /// # Panics
+    /// As [`NameServer::start`].
+    pub fn start_on(ip: IpAddr, zones: &[(&str, &str)]) -> Option<Self> {
         if !Path::new(KNOTD).exists() {
             missing();
             return None;
         }
         let place = tempfile::tempdir().expect("a temporary directory can be made");
-        let addr = SocketAddr::new(own_address(), PORT.fetch_add(1, Ordering::SeqCst));
+        let addr = SocketAddr::new(ip, PORT.fetch_add(1, Ordering::SeqCst));
         for (zone, records) in zones {
             let text = format!(
                 "$ORIGIN {zone}.\n$TTL 60\n@ SOA ns hostmaster 1 3600 600 86400 60\n@ NS ns\n\

@@ -3,8 +3,11 @@
 
 use std::collections::HashSet;
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4, SocketAddrV6, TcpListener};
 use std::sync::atomic::{AtomicU32, Ordering};
+
+use rustix::net::sockopt::set_ipv6_v6only;
+use rustix::net::{AddressFamily, SocketType, bind, listen, socket};
 
 /// An address of the loopback network that no other test uses now. A port of it is free again
 /// when its owner ends: no client of another test is given it meanwhile, as it could on 127.0.0.1.
@@ -14,6 +17,15 @@ pub fn private_address() -> Ipv4Addr {
     // 127.0.x.y is left to those who name addresses by hand.
     let octets = [1 + (pid >> 8) % 254, pid % 256, 1 + turn % 254].map(|octet| octet as u8);
     Ipv4Addr::new(127, octets[0], octets[1], octets[2])
+}
+
+/// Any port of all addresses of IPv6, and of none of IPv4.
+pub fn ipv6_alone() -> TcpListener {
+    let socket = socket(AddressFamily::INET6, SocketType::STREAM, None).expect("IPv6 is there");
+    set_ipv6_v6only(&socket, true).expect("a new socket takes the option");
+    bind(&socket, &SocketAddrV6::new(Ipv6Addr::UNSPECIFIED, 0, 0, 0)).expect("a port is free");
+    listen(&socket, 1).expect("a bound socket listens");
+    socket.into()
 }
 
 /// A kind of socket that waits for others.

@@ -45,6 +45,19 @@ impl TcpOrigin {
         Self::start_on((Ipv6Addr::LOCALHOST, 0).into(), behaviour).await
     }
 
+    /// On that address of this machine.
+    pub async fn start_on(addr: SocketAddr, behaviour: Behaviour) -> Self {
+        let listener = TcpListener::bind(addr).await.expect("a port can be bound");
+        let addr = listener.local_addr().expect("a bound socket has an address");
+        let bytes = Arc::new(Bytes::default());
+        let counted = bytes.clone();
+        let acceptor = Acceptor::start(listener, move |stream, _| {
+            let bytes = counted.clone();
+            async move { drop(serve(stream, behaviour, &bytes).await) }
+        });
+        Self { addr, bytes, acceptor }
+    }
+
     /// Where it listens.
     pub fn addr(&self) -> SocketAddr {
         self.addr
@@ -73,18 +86,6 @@ impl TcpOrigin {
     /// Stops listening, so that new connections are refused; open ones run on.
     pub fn refuse(&self) {
         self.acceptor.refuse();
-    }
-
-    async fn start_on(addr: SocketAddr, behaviour: Behaviour) -> Self {
-        let listener = TcpListener::bind(addr).await.expect("a loopback port can be bound");
-        let addr = listener.local_addr().expect("a bound socket has an address");
-        let bytes = Arc::new(Bytes::default());
-        let counted = bytes.clone();
-        let acceptor = Acceptor::start(listener, move |stream, _| {
-            let bytes = counted.clone();
-            async move { drop(serve(stream, behaviour, &bytes).await) }
-        });
-        Self { addr, bytes, acceptor }
     }
 }
 

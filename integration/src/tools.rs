@@ -1,7 +1,8 @@
 //! Programs that some tests need and not every machine has.
 //!
 //! A test without its program is skipped and says so: as a line of its output, and in the file
-//! that `cargo xtask test` names and reads. Where `VANE_TEST_REQUIRE_TOOLS` is 1 it fails instead.
+//! that `cargo xtask test` names and reads. Where `VANE_TEST_REQUIRE_TOOLS` is 1 it fails instead;
+//! for what a Docker engine is needed for, `VANE_TEST_REQUIRE_DOCKER` says so.
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -72,22 +73,38 @@ impl Tool {
 /// What becomes of a test that lacks something.
 #[derive(Debug, Clone, Default)]
 pub struct Policy {
-    /// It fails.
-    pub required: bool,
+    /// It fails, and this variable says so.
+    pub required_by: Option<&'static str>,
     /// Where it is noted otherwise.
     pub notes: Option<PathBuf>,
 }
 
 impl Policy {
-    /// The policy that the environment states.
+    /// The policy for programs that the environment states.
     pub fn of_this_run() -> Self {
-        let required = std::env::var_os(REQUIRED).is_some_and(|value| value == "1");
-        Self { required, notes: std::env::var_os(NOTES).map(PathBuf::from) }
+        Self::by("VANE_TEST_REQUIRE_TOOLS")
     }
 
-    fn lacks(&self, what: &str) {
-        assert!(!self.required, "{what} ({REQUIRED}=1)");
+    /// The policy for containers that the environment states.
+    pub fn for_containers() -> Self {
+        Self::by("VANE_TEST_REQUIRE_DOCKER")
+    }
+
+    /// The calling test lacks that, and is to return.
+    ///
+    /// # Panics
+    /// When nothing may be lacking.
+    pub fn lacks(&self, what: &str) {
+        if let Some(variable) = self.required_by {
+            panic!("{what} ({variable}=1)");
+        }
         note(self.notes.as_deref(), what);
+    }
+
+    fn by(variable: &'static str) -> Self {
+        let is_set = std::env::var_os(variable).is_some_and(|value| value == "1");
+        let notes = std::env::var_os(NOTES).map(PathBuf::from);
+        Self { required_by: is_set.then_some(variable), notes }
     }
 }
 
@@ -108,5 +125,4 @@ fn note(notes: Option<&Path>, why: &str) {
     }
 }
 
-const REQUIRED: &str = "VANE_TEST_REQUIRE_TOOLS";
 const NOTES: &str = "VANE_TEST_SKIPS";

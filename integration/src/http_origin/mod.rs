@@ -25,7 +25,7 @@ mod connection;
 mod routes;
 
 use std::collections::HashMap;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -189,8 +189,13 @@ impl HttpOrigin {
 
 impl Builder {
     /// Listens on ::1.
-    pub fn ipv6(mut self) -> Self {
-        self.place = Place::Tcp((Ipv6Addr::LOCALHOST, 0).into());
+    pub fn ipv6(self) -> Self {
+        self.on(Ipv6Addr::LOCALHOST.into())
+    }
+
+    /// Listens on that address of this machine.
+    pub fn on(mut self, ip: IpAddr) -> Self {
+        self.place = Place::Tcp((ip, 0).into());
         self
     }
 
@@ -239,7 +244,7 @@ impl Builder {
         let shared = Arc::new(Shared::new(self.options));
         let (place, acceptor) = match self.place {
             Place::Tcp(addr) => {
-                let listener = TcpListener::bind(addr).await.expect("a loopback port can be bound");
+                let listener = TcpListener::bind(addr).await.expect("a port can be bound");
                 let addr = listener.local_addr().expect("a bound socket has an address");
                 let acceptor = match self.tls {
                     Some(config) => accept_tls(listener, config, &shared),

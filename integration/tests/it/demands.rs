@@ -151,6 +151,10 @@ const DEMANDS: &[(&str, &str)] = &[
         "Sockets are inherited from the service manager, kept by it, and never closed for good.",
     ),
     (
+        "S21",
+        "The same crates ship as a container image; a suite boots it against Pebble and has it reload, drain and serve both families.",
+    ),
+    (
         "T1",
         "TLS 1.2 and 1.3 by rustls, HTTP/2 and HTTP/1.1 by ALPN, X25519MLKEM768 where it is offered, no OpenSSL.",
     ),
