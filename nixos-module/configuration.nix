@@ -16,10 +16,13 @@ let
   ruleFile =
     name: rule: "cp ${json.generate "${name}.json" (named name rule)} $out/rules/${name}.json\n";
 
+  wasmFile = name: module: "cp ${module} $out/wasm/${name}.wasm\n";
+
   written = pkgs.runCommand "vaned-configuration" { preferLocalBuild = true; } ''
-    mkdir -p $out/rules
+    mkdir -p $out/rules $out/wasm
     cp ${json.generate "config.json" cfg.settings} $out/config.json
     ${lib.concatStrings (lib.mapAttrsToList ruleFile cfg.rules)}
+    ${lib.concatStrings (lib.mapAttrsToList wasmFile cfg.wasmModules)}
   '';
 
   # A directory that is changed by hand is nothing that a build can look at.
@@ -59,12 +62,13 @@ in
   config = lib.mkIf cfg.enable {
     assertions = [
       {
-        assertion = cfg.configDir != null -> cfg.settings == { } && cfg.rules == { };
-        message = "services.vaned: `configDir` takes the place of `settings` and `rules`: set one or the other.";
+        assertion =
+          cfg.configDir != null -> cfg.settings == { } && cfg.rules == { } && cfg.wasmModules == { };
+        message = "services.vaned: `configDir` takes the place of `settings`, `rules` and `wasmModules`: set one or the other.";
       }
       {
-        assertion = lib.all isFileName (lib.attrNames cfg.rules);
-        message = "services.vaned.rules: names become names of files: letters, digits, `_`, `-`, and `.` but in front.";
+        assertion = lib.all isFileName (lib.attrNames (cfg.rules // cfg.wasmModules));
+        message = "services.vaned.rules and services.vaned.wasmModules: names become names of files: letters, digits, `_`, `-`, and `.` but in front.";
       }
     ]
     ++ lib.mapAttrsToList (variable: why: {

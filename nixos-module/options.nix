@@ -51,11 +51,18 @@ in
       description = "`rules.NAME` becomes `rules/NAME.json`: a rule, or a list of rules. A single one without a `name` is called NAME. Everybody on the machine can read them.";
     };
 
+    wasmModules = mkOption {
+      type = types.attrsOf types.path;
+      default = { };
+      example = literalExpression "{ auth = ./auth.wasm; }";
+      description = "`wasmModules.NAME` becomes `wasm/NAME.wasm`, where plugins lie. No rule can name one yet.";
+    };
+
     configDir = mkOption {
       type = types.nullOr types.path;
       default = null;
       example = literalExpression "./vaned";
-      description = "A whole configuration directory in place of `settings` and `rules`.";
+      description = "A whole configuration directory in place of `settings`, `rules` and `wasmModules`.";
     };
 
     validateConfig = mkOption {

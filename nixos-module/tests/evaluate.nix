@@ -181,6 +181,13 @@ let
       configDir = "/srv/vaned";
       rules.a = rule;
     } "configDir";
+    "a directory and plugins are one too many" = complains {
+      configDir = "/srv/vaned";
+      wasmModules.a = ./stub.nix;
+    } "configDir";
+    "a plugin whose file would lie elsewhere is named" = complains {
+      wasmModules."../a" = ./stub.nix;
+    } "vaned.wasmModules";
     "a rule whose file would be hidden is named" = complains { rules.".a" = rule; } "vaned.rules";
     "a rule whose file would lie elsewhere is named" = complains { rules."../a" = rule; } "vaned.rules";
     "no sockets to activate by is told" = complains { listen.streams = [ ]; } "socketActivation = false";

@@ -33,6 +33,16 @@ fn a_system_is_built_only_with_a_configuration_that_compiles() {
     }
 }
 
+/// Plugins lie where the language of the configuration has them.
+#[test]
+fn the_files_of_plugins_become_part_of_the_configuration() {
+    let Some(nix) = Nix::find() else { return };
+    let plugin = "{ wasmModules.auth = ./package.nix; }";
+    let directory = nix.build(&system(&nix, plugin)).unwrap();
+    let written = std::fs::read(directory.join("wasm/auth.wasm")).unwrap();
+    assert_eq!(std::fs::read("../package.nix").unwrap(), written);
+}
+
 /// S7. Settings of the daemon are part of what is checked, and so is a directory that is given as a
 /// whole.
 #[test]
