@@ -49,25 +49,13 @@ async fn files_that_come_and_go_and_dot_env_are_watched() {
 /// S9. The whole directory is a link into a store, as on NixOS.
 #[tokio::test]
 async fn a_swapped_link_of_the_whole_directory_is_followed_each_time() {
-    let config = ConfigDir::linked_whole().rule("a", says("127.0.0.1:0", "0"));
-    let vaned = Vaned::start(&config).await;
-    let addr = vaned.only_addr().await;
-    for text in ["1", "2", "3"] {
-        config.swap(|tree| tree.write_rule("a", says("127.0.0.1:0", text)));
-        until_said(addr, text).await;
-    }
+    follows_each_swap(ConfigDir::linked_whole()).await;
 }
 
 /// S9. A new generation of a system swaps a link in the middle of the way.
 #[tokio::test]
 async fn a_swapped_link_on_the_way_to_the_directory_is_followed_each_time() {
-    let config = ConfigDir::linked_chain().rule("a", says("127.0.0.1:0", "0"));
-    let vaned = Vaned::start(&config).await;
-    let addr = vaned.only_addr().await;
-    for text in ["1", "2", "3"] {
-        config.swap(|tree| tree.write_rule("a", says("127.0.0.1:0", text)));
-        until_said(addr, text).await;
-    }
+    follows_each_swap(ConfigDir::linked_chain()).await;
 }
 
 /// S9. Where nothing can be watched, SIGHUP still reads the directory by its path, wherever that
@@ -93,13 +81,7 @@ async fn a_hangup_follows_a_swapped_link_that_nobody_watches() {
 /// S9. The entries are links through `..data`, as Kubernetes mounts them.
 #[tokio::test]
 async fn a_swapped_data_link_is_followed_each_time() {
-    let config = ConfigDir::linked_entries().rule("a", says("127.0.0.1:0", "0"));
-    let vaned = Vaned::start(&config).await;
-    let addr = vaned.only_addr().await;
-    for text in ["1", "2", "3"] {
-        config.swap(|tree| tree.write_rule("a", says("127.0.0.1:0", text)));
-        until_said(addr, text).await;
-    }
+    follows_each_swap(ConfigDir::linked_entries()).await;
 }
 
 /// S9. A half-written file is a failed reload and no crash; the rest of it is loaded.
@@ -177,4 +159,14 @@ fn rule(text: &str) -> String {
 
 async fn until_one_addr(vaned: &Vaned) -> std::net::SocketAddr {
     until("a listener", LIMIT, async || vaned.addrs().await.first().copied()).await
+}
+
+async fn follows_each_swap(config: ConfigDir) {
+    let config = config.rule("a", says("127.0.0.1:0", "0"));
+    let vaned = Vaned::start(&config).await;
+    let addr = vaned.only_addr().await;
+    for text in ["1", "2", "3"] {
+        config.swap(|tree| tree.write_rule("a", says("127.0.0.1:0", text)));
+        until_said(addr, text).await;
+    }
 }
